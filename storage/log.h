@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A log is one partition's records on this broker: an unbroken run of batches from
+ * `start` to `end`, in segment files, with its newest part also in memory (the hot tail).
+ * The store opens and closes logs; their shard appends and reads; nobody else touches
+ * them.
+ *
+ *     start        first offset that can be read
+ *     flushed      everything before it is in segment files (and synced up to `stable`)
+ *     durable      everything before it is on disk, in the journal or in segments
+ *     end          next offset to be given
+ *     start <= stable <= flushed <= durable <= end   (flushed never passes durable)
+ *
+ * Appending assigns offsets at once and never waits; `durable` follows when the journal's
+ * group is on disk, and the store reports it. What is above `durable` may be lost in a
+ * crash; nothing may be promised on it. */
+#pragma once
+
+#include "proto/base/buf.h"
+#include "proto/base/time.h"
+#include "proto/record/batch.h"
+#include "storage/journal.h"
+
+struct log;
+
+/* A topic's settings as far as storage cares. -1 in retention means no limit. */
+struct log_config {
+    int64_t segment_bytes;
+    int64_t segment_ms;
+    int64_t retention_bytes;
+    int64_t retention_ms;
+    int64_t index_interval_bytes;
+};
+
+extern const struct log_config log_config_default;
+
+struct log_id log_identity(const struct log *log);
+int64_t log_start(const struct log *log);
+int64_t log_durable(const struct log *log);
+int64_t log_end(const struct log *log);
+uint64_t log_bytes(const struct log *log); /* in all segments, hot tail included */
+unsigned log_segment_count(const struct log *log);
+int32_t log_last_epoch(const struct log *log);     /* of the newest batch, -1 if empty */
+int64_t log_last_append_ms(const struct log *log); /* wall time; -1: none since open */
+
+void log_configure(struct log *log, const struct log_config *config);
+
+/* The caller's pointer, for finding the partition that a log belongs to. */
+void log_set_owner(struct log *log, void *owner);
+void *log_owner(const struct log *log);
+
+/* Append one verified batch of `b->size` bytes as the leader: stamp the next offset and
+ * `leader_epoch` into the copy. Sets b->base_offset. The bytes are copied before return.
+ * Rolls to a new segment when it is due. */
+void log_append(struct log *log, struct batch *b, const uint8_t *data,
+                int32_t leader_epoch, int64_t wall_ms);
+
+/* Make the log end at `offset`, a batch boundary: drop everything from there on, in
+ * memory and on disk. Journalled, so a crash in the middle does not bring the old records
+ * back. */
+void log_truncate(struct log *log, int64_t offset);
+
+/* Give up the records before `offset` (which is <= durable): readers are refused at once,
+ * whole segments before it are deleted in the background. */
+void log_trim(struct log *log, int64_t offset);
+
+/* ---- reading -------------------------------------------------------------------------
+ */
+
+/* A read that is being answered, embedded in whatever waits for it. Batches come back
+ * whole and in order; the first one contains `from`. */
+struct log_read;
+typedef void log_read_done(struct log_read *read);
+
+struct log_read {
+    /* Set by the caller. */
+    int64_t from;
+    int64_t upto;     /* batches at or above this offset are not given (high watermark) */
+    size_t max_bytes; /* stop before exceeding it, except for the first batch */
+    bool first_whole; /* the first batch is given even if it is larger than max_bytes */
+    log_read_done *done;
+
+    /* The answer: slices in order, each one or more whole batches. Release with
+     * log_read_release. OFFSET_OUT_OF_RANGE, STORAGE_FAILED, CORRUPT. */
+    enum status status;
+    struct slice *slices;
+    size_t slice_count;
+    size_t bytes;
+
+    /* The log's own. */
+    struct log *log;
+    size_t slice_capacity;
+    void *work;
+};
+
+/* Read from the hot tail if `from` is there: true, and the answer is complete; `done`
+ * will not run. False: nothing was touched, use log_read_cold. Reading at `upto` or at
+ * the end is hot and gives nothing. */
+bool log_read_hot(struct log *log, struct log_read *read);
+
+/* Read from the segment files. `done` runs once, later. The log may be closed or
+ * truncated meanwhile: the read then ends with NOT_FOUND or what it had. */
+void log_read_cold(struct log *log, struct log_read *read);
+void log_read_release(struct log_read *read);
+
+/* The first batch that may hold a record at or after `timestamp_ms`: its base offset,
+ * found through the time indexes. The caller reads on from there. `log_durable` if there
+ * is none. */
+int64_t log_offset_for_time(const struct log *log, int64_t timestamp_ms);
+
+/* ---- epochs --------------------------------------------------------------------------
+ */
+
+/* For a leader epoch: the largest known epoch that is not above it, and the offset at
+ * which the next epoch begins (log end if it is the last). -1, -1 if there is none.
+ * (KIP-101, KIP-279.) */
+void log_end_for_epoch(const struct log *log, int32_t epoch, int32_t *found_epoch,
+                       int64_t *end_offset);
