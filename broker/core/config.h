@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker's settings, from one table (config.def: name, type, unit, range, default,
+ * dynamic?, sentence): the parser of the file, of the environment and of the flags, the
+ * describe-config request, --print-config, the reference page and the example file are
+ * all read from that table. Precedence: flag, environment (LEAT_ + upper case, '.' as
+ * '_'), file, default; what was altered while running beats all of them and is kept in
+ * the data directory. Parsing is pure: reading files and the environment is the shell's
+ * business. */
+#pragma once
+
+#include "broker/core/topic_config.h"
+
+enum config_key {
+#define CONFIG(id, name, type, min, max, fallback, dynamic, text) CONFIG_##id,
+#include "broker/core/config.def"
+#undef CONFIG
+    CONFIG_COUNT
+};
+
+enum config_origin {
+    CONFIG_FROM_DEFAULT,
+    CONFIG_FROM_FILE,
+    CONFIG_FROM_ENVIRONMENT,
+    CONFIG_FROM_FLAG,
+    CONFIG_FROM_DYNAMIC,
+};
+
+struct config_value {
+    int64_t number; /* bytes, milliseconds, counts, booleans, index of a choice */
+    char *text;     /* strings and lists */
+    enum config_origin origin;
+};
+
+struct config {
+    struct config_value values[CONFIG_COUNT];
+    struct topic_config topic_defaults; /* what new and unset topic keys follow */
+};
+
+void config_init(struct config *c); /* all defaults */
+void config_release(struct config *c);
+
+/* INVALID_CONFIG with a sentence in `why`: unknown key (with the nearest one), a value
+ * that does not parse, the range it must be in. A lower origin never replaces a higher
+ * one. */
+STATUS_MUST_CHECK enum status config_set(struct config *c, struct bytes key,
+                                         const char *value, enum config_origin origin,
+                                         char why[static 160]);
+/* Back to what it was without the dynamic change. INVALID_CONFIG if the key is unknown or
+ * not dynamic. */
+STATUS_MUST_CHECK enum status config_unset_dynamic(struct config *c, struct bytes key,
+                                                   char why[static 160]);
+/* Parse a whole file of `key = value` lines ('#' begins a comment line): stops at the
+ * first error and names its line in `why`. */
+STATUS_MUST_CHECK enum status config_parse(struct config *c, struct bytes text,
+                                           enum config_origin origin,
+                                           char why[static 160]);
+
+int64_t config_number(const struct config *c, enum config_key key);
+const char *config_text(const struct config *c, enum config_key key);
+
+struct config_row {
+    const char *name;
+    const char *type; /* "bytes", "duration", "int", "bool", "choice", "text", "list" */
+    const char *range;
+    const char *fallback;
+    const char *text;
+    bool dynamic;
+};
+
+const struct config_row *config_row(enum config_key key);
+void config_format(const struct config *c, enum config_key key, char *out, size_t size);
+const char *config_origin_name(enum config_origin origin);
+/* LEAT_LISTEN for "listen": what the environment calls a key. */
+void config_environment_name(enum config_key key, char *out, size_t size);
+/* The nearest key to a mistyped one, NULL if none is near. */
+const char *config_nearest(struct bytes key);
