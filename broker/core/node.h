@@ -13,6 +13,7 @@
 #include "broker/core/config.h"
 #include "broker/core/metrics.h"
 #include "broker/core/request.h"
+#include "proto/base/uuid.h"
 #include "storage/store.h"
 
 struct image;
