@@ -18,6 +18,11 @@ enum config_key {
     CONFIG_COUNT
 };
 
+/* What the choices mean. */
+enum disk_io { DISK_IO_AUTO, DISK_IO_URING, DISK_IO_POSIX };
+enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+
 enum config_origin {
     CONFIG_FROM_DEFAULT,
     CONFIG_FROM_FILE,
@@ -32,9 +37,14 @@ struct config_value {
     enum config_origin origin;
 };
 
+/* Every shard reads it; numbers of dynamic keys may change under the reader (shard 0
+ * alone writes them), texts never do. */
 struct config {
-    struct config_value values[CONFIG_COUNT];
-    struct topic_config topic_defaults; /* what new and unset topic keys follow */
+    struct config_value values[CONFIG_COUNT]; /* in force */
+    struct config_value base[CONFIG_COUNT];   /* without dynamic changes */
+    /* What unset topic keys follow: a topic key in the broker's file sets it. */
+    struct topic_config topic_defaults;
+    enum config_origin topic_origins[TOPIC_KEY_COUNT];
 };
 
 void config_init(struct config *c); /* all defaults */
@@ -61,9 +71,8 @@ const char *config_text(const struct config *c, enum config_key key);
 
 struct config_row {
     const char *name;
-    const char *type; /* "bytes", "duration", "int", "bool", "choice", "text", "list" */
-    const char *range;
-    const char *fallback;
+    struct quantity quantity; /* type, range, alternatives */
+    const char *fallback;     /* as a user would write it */
     const char *text;
     bool dynamic;
 };
@@ -73,5 +82,6 @@ void config_format(const struct config *c, enum config_key key, char *out, size_
 const char *config_origin_name(enum config_origin origin);
 /* LEAT_LISTEN for "listen": what the environment calls a key. */
 void config_environment_name(enum config_key key, char *out, size_t size);
-/* The nearest key to a mistyped one, NULL if none is near. */
+bool config_find(struct bytes name, enum config_key *out);
+/* The nearest key to a mistyped one, topic keys included; NULL if none is near. */
 const char *config_nearest(struct bytes key);

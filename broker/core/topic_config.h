@@ -5,9 +5,7 @@
  * also when these change. */
 #pragma once
 
-#include "proto/base/bytes.h"
-
-#include <stdint.h>
+#include "broker/core/units.h"
 
 enum topic_key {
 #define TOPIC_KEY(id, name, type, min, max, fallback, text) TOPIC_KEY_##id,
@@ -15,6 +13,8 @@ enum topic_key {
 #undef TOPIC_KEY
     TOPIC_KEY_COUNT
 };
+
+enum timestamp_type { TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME };
 
 /* Every setting is a number: bytes, milliseconds, counts, booleans, or the index of a
  * choice. -1 means "no limit" where the row's range allows it. */
@@ -36,12 +36,13 @@ struct topic_config topic_config_fallback(void);
 
 struct topic_key_row {
     const char *name;
-    const char *type;  /* "bytes", "duration", "int", "bool", "choice" */
-    const char *range; /* "1 .. 2147483647", "delete|..." */
     const char *text;
-    int64_t min, max, fallback;
+    struct quantity quantity; /* type, range, alternatives */
+    int64_t fallback;
 };
 
 const struct topic_key_row *topic_key_row(enum topic_key key);
+/* False if no topic key is called so. */
+bool topic_key_find(struct bytes name, enum topic_key *out);
 /* As it is shown and as it can be set again. */
 void topic_config_format(enum topic_key key, int64_t value, char *out, size_t size);
