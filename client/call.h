@@ -48,17 +48,16 @@ struct call {
     struct cluster *cluster;
     call_done_fn *done;
     enum rpc_api api;
-    uint8_t *packed; /* the request's header, for every attempt */
-    size_t packed_len;
+    struct writer packed; /* the request's header, for every attempt */
     struct slice *slices;
     size_t slice_count;
     int64_t deadline_ms;
     struct request *request;
-    struct connection *connection;
     struct engine_timer timer; /* the pause before a retry, and the deadline */
     struct cluster_listener listener;
     bool listening;
     bool active;
+    bool refreshed;    /* metadata has come in since it was started */
     bool failed_early; /* the timer shall report `last` */
     bool maybe_sent;
     unsigned attempts;

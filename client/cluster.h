@@ -36,7 +36,7 @@ struct node {
 
 /* Told after each METADATA answer, and after each failure to get one (`status`). */
 struct cluster_listener {
-    TAILQ_ENTRY(cluster_listener) link;
+    LIST_ENTRY(cluster_listener) link;
     void (*changed)(struct cluster_listener *l, enum status status);
 };
 
@@ -48,17 +48,17 @@ struct server { /* one of bootstrap.servers */
 struct cluster {
     struct engine *engine;
     const struct leat_conf *conf;
-    TAILQ_HEAD(, server) servers;
+    TAILQ_HEAD(servers, server) servers;
     struct map nodes;  /* by id */
     struct map topics; /* by name */
-    TAILQ_HEAD(, cluster_listener) listeners;
+    LIST_HEAD(listeners, cluster_listener) listeners;
     struct engine_timer timer; /* the next refresh */
     struct engine_task task;
     struct request *request; /* METADATA in flight */
     bool wanted;             /* another one is needed after it */
-    int64_t asked_ms;        /* when the last one began */
+    bool closed;
+    int64_t asked_ms; /* when the last one began */
     unsigned failures;
-    unsigned turn; /* round robin over nodes and servers */
     int32_t controller_id;
     struct uuid cluster_id;
     enum status last;

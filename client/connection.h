@@ -63,13 +63,12 @@ struct connection {
     struct requests inflight;  /* written, waiting for the answer; oldest first */
     struct engine_timer expiry;
     struct request *hello;
-    struct request
-        *writing; /* first of `waiting`: its bytes are in use without the lock */
-    struct request *reading; /* its answer is being unpacked without the lock */
     uint32_t correlation;
     unsigned failures; /* attempts in a row */
     struct prng random;
-    bool preface_in; /* the broker's preface was read */
+    bool tcp_up;        /* connect() succeeded */
+    bool preface_in;    /* the broker's preface was read */
+    size_t preface_out; /* bytes of ours that were sent */
     bool want_write;
     bool lost_pending; /* fail everything at the end of the handler */
     enum status last;  /* why it was lost the last time */
@@ -89,12 +88,15 @@ void connection_release(struct connection *c);
 /* Send later to this address; drops the old connection. */
 void connection_move(struct connection *c, const char *host, uint16_t port);
 
-/* Queue a request: `message` is packed now, payload slices are shared (a reference each).
- * `owner` gets the answer through `done`. NO_MEMORY: nothing was queued. */
-STATUS_MUST_CHECK enum status connection_send(
-    struct connection *c, enum rpc_api api, uint16_t flags,
-    const ProtobufCMessage *message, const struct slice *payload, size_t payload_count,
-    int64_t expires_ms, void *owner, request_done_fn *done, struct request **out);
+/* Queue a request: `header` (a packed message) is copied, payload slices are shared (a
+ * reference each). `owner` gets the answer through `done`. NO_MEMORY: nothing was queued,
+ * FRAME_TOO_LARGE: and never can be. */
+STATUS_MUST_CHECK enum status connection_send(struct connection *c, enum rpc_api api,
+                                              uint16_t flags, struct bytes header,
+                                              const struct slice *payload,
+                                              size_t payload_count, int64_t expires_ms,
+                                              void *owner, request_done_fn *done,
+                                              struct request **out);
 
 /* The owner does not care any more; `done` will not run. A request that was not yet begun
  * is not sent. True if the broker may have seen it. */

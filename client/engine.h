@@ -68,6 +68,7 @@ struct engine {
     bool turning;
     bool stopping;
     bool ended; /* our thread has left */
+    void (*late)(struct engine *e);
     pthread_t thread;
     pthread_t turner;
     int poll_fd;   /* epoll: sockets, timer_fd, wake_fd and without a thread notice_fd */
@@ -90,10 +91,12 @@ struct engine {
 
 STATUS_MUST_CHECK enum status engine_open(struct engine *e, bool threaded);
 
-/* Stop turning. False if our thread is still stuck in a name lookup at the deadline: then
- * nothing that it uses may be freed. No notice or task runs afterwards. */
-bool engine_stop(struct engine *e, int64_t deadline_ms);
-void engine_release(struct engine *e); /* after engine_stop said true */
+/* Stop turning: no notice or task runs afterwards. False if our thread is still stuck in
+ * a name lookup at the deadline: then it calls `late` when it is through, as the last
+ * thing that it does, and until then nothing may be freed. */
+bool engine_stop(struct engine *e, int64_t deadline_ms, void (*late)(struct engine *e));
+void engine_release(struct engine *e); /* after engine_stop said true, or in `late` */
+void engine_abandon(struct engine *e); /* in a forked child: close descriptors, no more */
 
 /* True in a child process that inherited the engine: it must not touch anything. */
 bool engine_forked(const struct engine *e);
@@ -136,6 +139,10 @@ void notice_cancel(struct engine *e, struct notice *n);
 
 /* Threads in engine_wait_for look at their condition again. */
 void engine_changed(struct engine *e);
+
+/* One round of the turn, waiting for at most `timeout_ms` (-1: for ever). False if
+ * somebody else is turning. For dispatch.c alone. */
+bool engine_turn(struct engine *e, int timeout_ms);
 
 /* ---- the program's side; all of these without the lock ---- */
 
