@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tool's grammar, `leat NOUN VERB [ARGS] [FLAGS]`, as one table (commands.c). Parsing,
- * help, the man page and completion are all read from it, so they cannot disagree. */
+ * The tool's grammar, `leat NOUN VERB [ARGS] [FLAGS]`, as one table (commands.c).
+ * Parsing, help, the man page and completion are all read from it, so they cannot
+ * disagree. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +20,7 @@ enum exit_code {
     EXIT_UNREACHABLE = 3, /* could not reach or timed out: trying again makes sense */
     EXIT_FORBIDDEN = 4,
     EXIT_NOT_FOUND = 5,
-    EXIT_UNMET = 6,       /* a condition was not met */
+    EXIT_UNMET = 6, /* a condition was not met */
     EXIT_INTERRUPTED = 130,
 };
 
@@ -57,7 +58,8 @@ extern const struct flag global_flags[];
 const struct command *command_find(char *const *words, int count, int *taken,
                                    char why[static 256]);
 
-/* ---- one run of the tool ------------------------------------------------------------- */
+/* ---- one run of the tool -------------------------------------------------------------
+ */
 
 enum { FLAGS_MAX = 64 };
 
@@ -70,7 +72,7 @@ struct invocation {
         const char *value; /* NULL for flags without an argument */
     } flags[FLAGS_MAX];
     unsigned flag_count;
-    struct output *output;  /* ready to print */
+    struct output *output;   /* ready to print */
     struct session *session; /* brokers and time-outs; connects on demand */
 };
 
@@ -85,10 +87,11 @@ const char *flag_text(const struct invocation *i, const char *name, const char *
 /* The n-th value of a flag that repeats; NULL past the end. */
 const char *flag_nth(const struct invocation *i, const char *name, unsigned n);
 /* A whole number in [min, max]; false, having said why, when the value is not. */
-bool flag_number(const struct invocation *i, const char *name, int64_t fallback, int64_t min,
-                 int64_t max, int64_t *out);
+bool flag_number(const struct invocation *i, const char *name, int64_t fallback,
+                 int64_t min, int64_t max, int64_t *out);
 
-/* ---- what is read from the table ----------------------------------------------------- */
+/* ---- what is read from the table -----------------------------------------------------
+ */
 
 void help_print(const struct command *command); /* NULL: the overview */
 void help_noun(const char *noun);

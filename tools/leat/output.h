@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the tool prints. stdout is data, in the format that was asked for: text tables for
- * people (may change any day), JSON as one object {"items":[...]} and TSV with fixed columns
- * for programs (never change). stderr is talk: errors, progress, questions, and only when
- * somebody is there to see it. */
+ * people (may change any day), JSON as one object {"items":[...]} and TSV with fixed
+ * columns for programs (never change). stderr is talk: errors, progress, questions, and
+ * only when somebody is there to see it. */
 #pragma once
 
 #include "leat/leat.h"
@@ -22,12 +22,12 @@ struct output {
 
 enum column_kind {
     COLUMN_TEXT,
-    COLUMN_NUMBER,   /* right-aligned; JSON number */
-    COLUMN_BYTES,    /* text: 12.3 MB; JSON and TSV: exact */
-    COLUMN_MS,       /* a duration; text: 4m12s; JSON and TSV: milliseconds */
-    COLUMN_TIME,     /* ms since 1970; text: RFC 3339; JSON and TSV: milliseconds */
+    COLUMN_NUMBER, /* right-aligned; JSON number */
+    COLUMN_BYTES,  /* text: 12.3 MB; JSON and TSV: exact */
+    COLUMN_MS,     /* a duration; text: 4m12s; JSON and TSV: milliseconds */
+    COLUMN_TIME,   /* ms since 1970; text: RFC 3339; JSON and TSV: milliseconds */
     COLUMN_BOOL,
-    COLUMN_LIST,     /* numbers joined by commas; JSON: array of numbers */
+    COLUMN_LIST, /* numbers joined by commas; JSON: array of numbers */
 };
 
 struct column {
@@ -35,11 +35,14 @@ struct column {
     enum column_kind kind;
 };
 
-/* A table that is gathered and printed at once. Absent cells: TSV and text "-", JSON null. */
+/* A table that is gathered and printed at once. Absent cells: TSV and text "-", JSON
+ * null. */
 struct table;
 
-struct table *table_new(const struct output *o, const struct column *columns, size_t count);
-/* Fill the next cell of the row, from left to right; the row ends with its last column. */
+struct table *table_new(const struct output *o, const struct column *columns,
+                        size_t count);
+/* Fill the next cell of the row, from left to right; the row ends with its last column.
+ */
 void table_text(struct table *t, const char *value); /* NULL: absent */
 void table_number(struct table *t, int64_t value);
 void table_list(struct table *t, const int32_t *values, size_t count);
@@ -54,8 +57,8 @@ void say(const struct output *o, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Something was done: text prints the sentence to stdout (unless quiet), JSON prints
  * {"result": ..., "name": ...}. */
-void done(const struct output *o, const char *result, const char *name, const char *format,
-          ...) __attribute__((format(printf, 4, 5)));
+void done(const struct output *o, const char *result, const char *name,
+          const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* "leat: ..." to stderr; under JSON also {"error":{...}} to stdout. Returns `code`. */
 int fail(const struct output *o, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

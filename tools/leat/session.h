@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where this run of the tool talks to: brokers, time-out and client settings, each from the
- * first of: flag, -X key=value, environment, profile, built-in. The client is opened when
- * the first command needs it. */
+ * Where this run of the tool talks to: brokers, time-out and client settings, each from
+ * the first of: flag, -X key=value, environment, profile, built-in. The client is opened
+ * when the first command needs it. */
 #pragma once
 
 #include "tools/leat/command.h"
@@ -33,8 +33,9 @@ bool session_interrupted(void);
 /* Called (from the signal handler) when it happens: for waking a consumer. */
 void session_on_interrupt(void (*wake)(void));
 
-/* Ask before something destructive: on a terminal show `plan` and ask, default no; without
- * one refuse unless -y was given. With -n nothing is done: returns EXIT_DONE through
+/* Ask before something destructive: on a terminal show `plan` and ask, default no;
+ * without one refuse unless -y was given. With -n nothing is done: returns EXIT_DONE
+ * through
  * `*go` = false. Returns EXIT_USAGE when refused. */
 int session_confirm(const struct invocation *i, bool *go, const char *plan, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What people type: sizes (512M, 10GiB), durations (7d, 1h30m), times (RFC 3339, -2h, unix
- * seconds or milliseconds). No guessing: what is not exactly one of these is refused. */
+ * What people type: sizes (512M, 10GiB), durations (7d, 1h30m), times (RFC 3339, -2h,
+ * unix seconds or milliseconds). No guessing: what is not exactly one of these is
+ * refused. */
 #pragma once
 
 #include <stdbool.h>
