@@ -7,6 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The next row that people should see. */
+static const struct command *shown_after(const struct command *c)
+{
+    do
+        c = c == NULL ? commands : c + 1;
+    while (c->noun != NULL && c->noun[0] == '_');
+    return c;
+}
+
 static void print_title(FILE *to, const struct command *c)
 {
     fprintf(to, "leat %s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "");
@@ -39,7 +48,8 @@ static void print_overview(void)
 
     puts("leat: publish to, read from and manage a Leat cluster\n\n"
          "usage: leat NOUN VERB [ARGUMENTS] [FLAGS]");
-    for (const struct command *c = commands; c->noun != NULL; c++) {
+    for (const struct command *c = shown_after(NULL); c->noun != NULL;
+         c = shown_after(c)) {
         if (strcmp(noun, c->noun) != 0 && (c->verb != NULL || c == commands))
             putchar('\n');
         noun = c->noun;
@@ -77,7 +87,7 @@ void help_print(const struct command *command)
 
 void help_noun(const char *noun)
 {
-    for (const struct command *c = commands; c->noun != NULL; c++)
+    for (const struct command *c = shown_after(NULL); c->noun != NULL; c = shown_after(c))
         if (strcmp(c->noun, noun) == 0)
             print_row(c);
 }
@@ -111,7 +121,8 @@ static void json_flags(const struct flag *flags)
 void help_json(void)
 {
     fputs("{\"commands\":[", stdout);
-    for (const struct command *c = commands; c->noun != NULL; c++) {
+    for (const struct command *c = shown_after(NULL); c->noun != NULL;
+         c = shown_after(c)) {
         fputs(c == commands ? "{" : ",{", stdout);
         json_text("noun", c->noun, ",");
         json_text("verb", c->verb, ",");
@@ -169,7 +180,8 @@ void help_man(void)
     puts(".SH NAME\nleat \\- publish to, read from and manage a Leat cluster\n"
          ".SH SYNOPSIS\n.B leat\n.I NOUN VERB\n[\\fIARGUMENTS\\fR] [\\fIFLAGS\\fR]\n"
          ".SH COMMANDS");
-    for (const struct command *c = commands; c->noun != NULL; c++) {
+    for (const struct command *c = shown_after(NULL); c->noun != NULL;
+         c = shown_after(c)) {
         fputs(".SS \"", stdout);
         print_title(stdout, c);
         printf(" %s\"\n", c->arguments);
@@ -216,13 +228,15 @@ void completion_bash(void)
          "    if [ \"$COMP_CWORD\" = 1 ]; then");
     fputs("        words='", stdout);
     const char *noun = "";
-    for (const struct command *c = commands; c->noun != NULL; c++) {
+    for (const struct command *c = shown_after(NULL); c->noun != NULL;
+         c = shown_after(c)) {
         if (strcmp(noun, c->noun) != 0)
             printf("%s%s", c == commands ? "" : " ", c->noun);
         noun = c->noun;
     }
     puts("'\n    else\n        case \"$noun $verb\" in");
-    for (const struct command *c = commands; c->noun != NULL; c++) {
+    for (const struct command *c = shown_after(NULL); c->noun != NULL;
+         c = shown_after(c)) {
         printf("        '%s %s'*) words='", c->noun, c->verb ? c->verb : "");
         completion_flags(c->flags);
         completion_flags(global_flags);
@@ -232,7 +246,8 @@ void completion_bash(void)
          "        if [ \"$COMP_CWORD\" = 2 ]; then\n"
          "            case \"$noun\" in");
     noun = "";
-    for (const struct command *c = commands; c->noun != NULL; c++) {
+    for (const struct command *c = shown_after(NULL); c->noun != NULL;
+         c = shown_after(c)) {
         if (c->verb == NULL)
             continue;
         if (strcmp(noun, c->noun) != 0)
