@@ -10,8 +10,11 @@
 #include "proto/base/map.h"
 #include "proto/base/uuid.h"
 
+struct partition;
+
 struct image_partition {
-    int32_t leader; /* -1: none */
+    struct partition *local; /* set by the node, on the shard that owns it; else NULL */
+    int32_t leader;          /* -1: none */
     int32_t leader_epoch;
     int32_t partition_epoch;
     int32_t *replicas;
@@ -32,7 +35,8 @@ struct topic {
 struct image {
     struct map by_name; /* struct topic, in the order of creation */
     struct map by_id;
-    int64_t applied; /* next offset of the metadata log */
+    int64_t partition_count; /* of all topics */
+    int64_t applied;         /* next offset of the metadata log */
 };
 
 /* What a record changed, for those who keep something per topic or partition. */
@@ -45,7 +49,8 @@ enum image_change {
 };
 
 struct image_watcher {
-    /* Runs after the change; for REMOVED before the topic's memory goes. `partition` is
+    /* Runs after the change; for REMOVED when the image does not find the topic any more,
+     * but before its memory goes. `partition` is
      * -1 unless the change is one partition's. `offset` is IMAGE_TRIM's. */
     void (*changed)(void *ctx, enum image_change change, struct topic *topic,
                     int32_t partition, int64_t offset);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What somebody wants changed, checked against the image and turned into records of the
+ * metadata log. Pure: the same question on the same image gives the same records. Nothing
+ * is changed here; the records are, once they are committed. */
+#pragma once
+
+#include "broker/core/image.h"
+#include "proto/base/arena.h"
+#include "proto/rpc/leat.pb-c.h"
+
+/* What the broker allows at the moment. */
+struct change_rules {
+    int64_t topics_max;
+    int64_t partitions_max;
+    int32_t default_partitions;
+    int32_t default_replication;
+    int32_t brokers; /* how many there are */
+    int32_t node_id; /* the one */
+    const struct topic_config *topic_defaults;
+};
+
+/* Records to be proposed together; memory from the arena. */
+struct change {
+    struct arena *arena;
+    struct bytes *records;
+    size_t count;
+    size_t capacity;
+    bool failed;   /* the arena is at its limit */
+    char why[256]; /* the sentence that belongs to a refusal */
+};
+
+struct change change_of(struct arena *arena);
+
+/* TOPIC_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR,
+ * INVALID_CONFIG, TOO_MANY, THROTTLED (no memory). The numbers that were chosen go into
+ * `partitions` and `replication`. */
+STATUS_MUST_CHECK enum status change_create(struct change *c, const struct image *image,
+                                            const struct change_rules *rules,
+                                            const Leat__CreateTopicRequest *wish,
+                                            struct uuid id, int64_t wall_ms,
+                                            int32_t *partitions, int32_t *replication);
+STATUS_MUST_CHECK enum status change_delete(struct change *c, const struct image *image,
+                                            const char *name, struct uuid *id);
+STATUS_MUST_CHECK enum status change_alter(struct change *c, const struct image *image,
+                                           const struct change_rules *rules,
+                                           const Leat__AlterTopicRequest *wish,
+                                           int32_t *partitions);
+STATUS_MUST_CHECK enum status change_trim(struct change *c, const struct image *image,
+                                          struct uuid id, int32_t partition,
+                                          int64_t offset);
