@@ -103,6 +103,16 @@ void config_release(struct config *c)
     *c = (struct config){0};
 }
 
+void config_copy(struct config *to, const struct config *from)
+{
+    for (unsigned i = 0; i < CONFIG_COUNT; i++) {
+        put(&to->values[i], &from->values[i]);
+        put(&to->base[i], &from->base[i]);
+    }
+    to->topic_defaults = from->topic_defaults;
+    memcpy(to->topic_origins, from->topic_origins, sizeof to->topic_origins);
+}
+
 const char *config_nearest(struct bytes key)
 {
     const char *nearest = NULL;

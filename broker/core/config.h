@@ -49,6 +49,7 @@ struct config {
 
 void config_init(struct config *c); /* all defaults */
 void config_release(struct config *c);
+void config_copy(struct config *to, const struct config *from); /* both initialised */
 
 /* INVALID_CONFIG with a sentence in `why`: unknown key (with the nearest one), a value
  * that does not parse, the range it must be in. A lower origin never replaces a higher

@@ -21,18 +21,24 @@ enum { METRIC_API_MAX = 64 };
 
 struct metrics {
     _Atomic uint64_t value[METRIC_COUNT];
-    /* Per api number: requests, errors, time between arrival and answer. */
+    /* Per api number, counted by the node: requests, errors, time between arrival and
+     * answer (to the millisecond: the core has no finer clock). */
     _Atomic uint64_t requests[METRIC_API_MAX];
     _Atomic uint64_t errors[METRIC_API_MAX];
     _Atomic uint64_t micros[METRIC_API_MAX];
 };
 
 /* Only the owning shard writes, so no read-modify-write is needed. */
+static inline void metrics_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
 static inline void metric_add(struct metrics *m, enum metric_id id, uint64_t n)
 {
-    uint64_t v = atomic_load_explicit(&m->value[id], memory_order_relaxed);
-
-    atomic_store_explicit(&m->value[id], v + n, memory_order_relaxed);
+    metrics_add(&m->value[id], n);
 }
 
 static inline void metric_set(struct metrics *m, enum metric_id id, uint64_t v)

@@ -36,16 +36,21 @@ struct request {
     struct slice *slices;     /* payload of the answer; array in the arena, each with a
                                * reference that the front end releases */
     size_t slice_count;
-    struct log_read *reads; /* keeps slices that belong to reads, see fetch.c; or NULL */
 
     /* The node's own. */
-    struct node *node;
-    void *work; /* the handler's state, in the arena */
+    struct node *node; /* where it is now */
+    void *work;        /* the handler's state, in the arena */
     TAILQ_ENTRY(request) link;
+    bool away; /* at another shard, to which `errand` carried it */
+    struct errand errand;
+    void (*run)(struct node *n, struct request *r); /* there */
 };
 
 /* A zeroed piece of the request's arena, or NULL: then answer with THROTTLED. */
 void *request_alloc(struct request *r, size_t size);
+
+/* Send it to its wire, by way of its home shard, with what stands under "the answer". */
+void request_finish(struct request *r);
 
 /* Finish: the request belongs to the wire after this. */
 void request_answer(struct request *r, ProtobufCMessage *answer);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How the other shards' images keep up with shard 0's: each committed record travels to
+ * each of them, in order. A barrier sent after a record has passed all of them once it is
+ * home: then every shard knows what the record says. */
+#include "broker/core/node_state.h"
+
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct broadcast {
+    struct errand errand;
+    int64_t offset;
+    size_t len;
+    uint8_t record[];
+};
+
+static void hear(struct node *n, struct errand *e)
+{
+    struct broadcast *b = container_of(e, struct broadcast, errand);
+
+    CHECK(!image_apply(&n->image, b->offset, (struct bytes){b->record, b->len},
+                       &n->watcher));
+    errand_return(n, e);
+}
+
+static void heard(struct node *n, struct errand *e)
+{
+    free(container_of(e, struct broadcast, errand));
+}
+
+void node_broadcast(void *ctx, int64_t offset, struct bytes record)
+{
+    struct node *n = ctx;
+
+    for (unsigned shard = 1; shard < n->o.shards; shard++) {
+        struct broadcast *b = must_alloc(sizeof *b + record.len);
+
+        *b = (struct broadcast){
+            .errand = {.run = hear, .back = heard}, .offset = offset, .len = record.len};
+        memcpy(b->record, record.data, record.len);
+        errand_send(n, shard, &b->errand);
+    }
+}
+
+static void pass(struct node *n, struct errand *e)
+{
+    errand_return(n, e);
+}
+
+static void passed(struct node *n, struct errand *e)
+{
+    struct barrier *b = container_of(e, struct barrier_leg, errand)->barrier;
+
+    CHECK(b->away > 0);
+    if (--b->away == 0)
+        b->done(b);
+}
+
+size_t barrier_bytes(const struct node *n)
+{
+    return sizeof(struct barrier) + n->o.shards * sizeof(struct barrier_leg);
+}
+
+void barrier_start(struct node *n, struct barrier *b)
+{
+    b->away = n->o.shards - 1;
+    if (b->away == 0) {
+        b->done(b);
+        return;
+    }
+    for (unsigned shard = 1; shard < n->o.shards; shard++) {
+        b->legs[shard] = (struct barrier_leg){{.run = pass, .back = passed}, b};
+        errand_send(n, shard, &b->legs[shard].errand);
+    }
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/housekeeping.h"
+
+#include "broker/core/node_state.h"
+#include "broker/core/quorum.h"
+
+enum { EVERY_MS = 1000 };
+
+static void gauges(struct node *n)
+{
+    struct metrics *m = n->o.metrics;
+    struct store_stats s;
+
+    store_stats(n->store, &s);
+    metric_set(m, METRIC_LOG_BYTES, s.log_bytes);
+    metric_set(m, METRIC_SEGMENTS, s.segments);
+    metric_set(m, METRIC_SEGMENTS_DELETED, s.segments_deleted);
+    metric_set(m, METRIC_JOURNAL_GROUPS, s.journal.groups);
+    metric_set(m, METRIC_JOURNAL_FRAMES, s.journal.frames);
+    metric_set(m, METRIC_JOURNAL_BYTES, s.journal.bytes_written);
+    metric_set(m, METRIC_SEGMENT_BYTES, s.segment_bytes_written);
+    metric_set(m, METRIC_COLD_READS, s.cold_reads);
+    metric_set(m, METRIC_HOT_READS, s.hot_reads);
+    /* Facts of the whole process are told by one shard, for the reader adds them up. */
+    if (n->o.shard == 0) {
+        metric_set(m, METRIC_DISK_FREE, s.free_bytes);
+        metric_set(m, METRIC_TOPICS, n->image.by_name.count);
+        metric_set(m, METRIC_PARTITIONS, (uint64_t)n->image.partition_count);
+    }
+}
+
+static void fire(struct node *n, struct timer *t)
+{
+    store_tick(n->store, n->now);
+    if (n->quorum != NULL)
+        quorum_tick(n->quorum, n->now);
+    gauges(n);
+    timer_set(n, t, n->now.mono_ms + EVERY_MS);
+}
+
+void housekeeping_start(struct node *n)
+{
+    n->housekeeping.fire = fire;
+    fire(n, &n->housekeeping);
+}

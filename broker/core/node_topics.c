@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Partitions follow the image: a node keeps one for each that it owns, opens its log when
+ * the metadata tells of it and deletes it when the metadata has forgotten it. */
+#include "broker/core/group/coordinator.h"
+#include "broker/core/node_state.h"
+
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct log_id log_id_of(const struct uuid *topic, int32_t partition)
+{
+    struct log_id id = {.partition = partition};
+
+    memcpy(id.topic, topic->id, sizeof id.topic);
+    return id;
+}
+
+static struct log_config log_config_of(const struct node *n, const struct topic *topic)
+{
+    const struct topic_config *c = &topic->config;
+    const struct topic_config *d = &n->o.config->topic_defaults;
+
+    return (struct log_config){
+        .segment_bytes = topic_config_get(c, d, TOPIC_KEY_SEGMENT_BYTES),
+        .segment_ms = topic_config_get(c, d, TOPIC_KEY_SEGMENT_MS),
+        .retention_bytes = topic_config_get(c, d, TOPIC_KEY_RETENTION_BYTES),
+        .retention_ms = topic_config_get(c, d, TOPIC_KEY_RETENTION_MS),
+        .index_interval_bytes = topic_config_get(c, d, TOPIC_KEY_INDEX_INTERVAL_BYTES),
+    };
+}
+
+static bool is_mine(const struct node *n, const struct topic *topic, int32_t number)
+{
+    return node_shard_of(&topic->id, number, n->o.shards) == n->o.shard;
+}
+
+/* A partition whose log does not open exists all the same: requests for it are told. */
+static struct partition *open_partition(struct node *n, struct topic *topic,
+                                        int32_t number)
+{
+    const struct log_config config = log_config_of(n, topic);
+    struct log *log = NULL;
+    struct partition *p;
+    enum status st =
+        store_log_open(n->store, log_id_of(&topic->id, number), &config, true, &log);
+
+    if (st) {
+        node_log(n, LOG_LEVEL_ERROR, "partition_offline",
+                 "%s/%d cannot be opened (%s) and is not served until the next start",
+                 topic->name, number, status_text(st));
+        log = NULL;
+    }
+    p = partition_new(topic->id, number, log);
+    if (log != NULL)
+        log_set_owner(log, p);
+    return p;
+}
+
+static void follow_partition(struct node *n, struct topic *topic, int32_t number)
+{
+    struct image_partition *ip = &topic->partitions[number];
+
+    if (!is_mine(n, topic, number))
+        return;
+    if (ip->local == NULL)
+        ip->local = open_partition(n, topic, number);
+    if (ip->leader == n->o.node_id)
+        partition_lead(ip->local, ip->leader_epoch, (int32_t)ip->in_sync_count);
+    else
+        partition_resign(ip->local);
+}
+
+static void remove_topic(struct node *n, struct topic *topic)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *p = topic->partitions[i].local;
+        struct log *log = p ? p->log : NULL;
+
+        if (p == NULL)
+            continue;
+        topic->partitions[i].local = NULL;
+        partition_free(p, STATUS_UNKNOWN_TOPIC_OR_PARTITION);
+        if (log != NULL) {
+            log_set_owner(log, NULL);
+            store_log_delete(n->store, log);
+        }
+    }
+}
+
+static void configure(struct node *n, struct topic *topic)
+{
+    const struct log_config config = log_config_of(n, topic);
+
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *p = topic->partitions[i].local;
+
+        if (p != NULL && p->log != NULL)
+            log_configure(p->log, &config);
+    }
+}
+
+static void trim(struct topic *topic, int32_t number, int64_t offset)
+{
+    struct partition *p = topic->partitions[number].local;
+
+    if (p == NULL || p->log == NULL || offset <= log_start(p->log))
+        return;
+    log_trim(p->log, offset < p->high_watermark ? offset : p->high_watermark);
+}
+
+void node_tell_groups(struct node *n)
+{
+    struct topic *topic;
+
+    if (!n->topic_changed_pending)
+        return;
+    n->topic_changed_pending = false;
+    topic = image_topic_by_id(&n->image, n->topic_changed);
+    if (topic != NULL)
+        coordinator_topic_changed(n->coordinator, topic, false, n->now);
+}
+
+/* A topic arrives as many records; groups hear of it once. */
+static void note_change(struct node *n, const struct topic *topic)
+{
+    if (n->coordinator == NULL)
+        return;
+    if (n->topic_changed_pending && !uuid_equal(n->topic_changed, topic->id))
+        node_tell_groups(n);
+    n->topic_changed = topic->id;
+    n->topic_changed_pending = true;
+}
+
+void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
+                      int32_t partition, int64_t offset)
+{
+    struct node *n = ctx;
+
+    switch (change) {
+    case IMAGE_TOPIC_ADDED: break;
+    case IMAGE_PARTITION:
+        follow_partition(n, topic, partition);
+        note_change(n, topic);
+        break;
+    case IMAGE_CONFIG: configure(n, topic); break;
+    case IMAGE_TRIM: trim(topic, partition, offset); break;
+    case IMAGE_TOPIC_REMOVED:
+        remove_topic(n, topic);
+        if (n->coordinator != NULL)
+            coordinator_topic_changed(n->coordinator, topic, true, n->now);
+        break;
+    }
+}
+
+void node_open_partitions(struct node *n)
+{
+    struct topic *topic;
+
+    for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));)
+        for (int32_t number = 0; number < topic->partition_count; number++)
+            follow_partition(n, topic, number);
+}
+
+void node_close_partitions(struct node *n)
+{
+    struct topic *topic;
+
+    for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));) {
+        for (int32_t number = 0; number < topic->partition_count; number++) {
+            struct partition *p = topic->partitions[number].local;
+
+            if (p == NULL)
+                continue;
+            if (p->log != NULL)
+                log_set_owner(p->log, NULL);
+            topic->partitions[number].local = NULL;
+            partition_free(p, STATUS_SHUTTING_DOWN);
+        }
+    }
+}
+
+struct partition *node_partition(const struct node *n, struct uuid topic_id,
+                                 int32_t number)
+{
+    struct topic *topic = image_topic_by_id(&n->image, topic_id);
+
+    if (topic == NULL || number < 0 || number >= topic->partition_count)
+        return NULL;
+    return topic->partitions[number].local;
+}
+
+static bool is_known(const struct node *n, const struct log_id *id)
+{
+    struct topic *topic = map_get(&n->image.by_id, (struct bytes){id->topic, UUID_BYTES});
+    struct log_id own[2] = {log_identity(n->metadata_log), log_identity(n->group_log)};
+
+    for (size_t i = 0; i < 2; i++)
+        if (memcmp(own[i].topic, id->topic, UUID_BYTES) == 0 &&
+            own[i].partition == id->partition)
+            return true;
+    return topic != NULL && id->partition >= 0 && id->partition < topic->partition_count;
+}
+
+/* A crash between a topic's removal and that of its files leaves files behind. */
+enum status node_remove_orphans(struct node *n)
+{
+    struct log_id *ids = NULL;
+    size_t count;
+    enum status st = store_list(n->o.disk, &ids, &count);
+
+    for (size_t i = 0; !st && i < count; i++) {
+        if (is_known(n, &ids[i]))
+            continue;
+        st = store_remove(n->o.disk, ids[i]);
+        node_log(n, LOG_LEVEL_INFO, "orphan_removed",
+                 "a log of a topic that does not exist any more was deleted");
+    }
+    free(ids);
+    return st;
+}
