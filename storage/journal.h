@@ -30,8 +30,9 @@ struct journal;
 
 enum {
     JOURNAL_BUFFER = 1024 * 1024, /* one hot buffer, and the most one group takes */
-    JOURNAL_PAYLOAD_MAX = 64 * 1024 * 1024, /* one frame's payload; larger than a buffer:
-                                             * the frame gets a buffer of its own */
+    JOURNAL_GROUP_ROOM =
+        2 * DISK_ALIGN, /* a payload larger than a file less this much cannot be
+                         * journalled: see journal_payload_max */
 };
 
 enum frame_kind {
@@ -97,6 +98,10 @@ bool journal_has_room(const struct journal *j);
 /* Start writing what has gathered, unless a write is in flight. Call once per turn. */
 void journal_commit(struct journal *j);
 
+/* The largest payload that one frame may carry; a larger one gets a buffer of its own,
+ * but every group must fit into one file. */
+size_t journal_payload_max(const struct journal *j);
+
 journal_seq journal_durable(const struct journal *j);   /* the newest durable group */
 journal_seq journal_gathering(const struct journal *j); /* the group that appends join */
 
@@ -111,11 +116,15 @@ journal_seq journal_pressure(const struct journal *j);
 
 struct journal_stats {
     uint64_t groups, frames, bytes_payload, bytes_written;
-    uint64_t write_us_total, write_us_max; /* as seen by `now_us`, 0 without a clock */
+    uint64_t writes; /* durable writes: one may carry several groups */
     uint64_t hot_bytes, files;
 };
 
 void journal_stats(const struct journal *j, struct journal_stats *out);
+
+/* Make the journal in `dir` count as empty, durably: recovery has brought everything to
+ * the segments. A missing directory is fine. */
+STATUS_MUST_CHECK enum status journal_retire(struct disk *d, const char *dir);
 
 /* ---- recovery ------------------------------------------------------------------------
  */

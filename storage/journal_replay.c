@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading a journal back: from its oldest group to the first place at which no valid
+ * group stands. Whether that place is the end, a torn write, or damage to what was
+ * durable, the groups behind it tell: one that was written when the bad place was known
+ * to be durable proves damage. */
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+#include "storage/journal_format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW = 4 * 1024 * 1024, FILES_MAX = 4096 };
+
+struct replay_file {
+    disk_file file;
+    uint64_t length;
+    struct journal_file_header header;
+};
+
+struct replay {
+    struct disk *disk;
+    const char *dir;
+    struct replay_file *files; /* of the newest epoch, by generation */
+    size_t count;
+    journal_seq released;
+    /* A piece of one file in memory. */
+    const struct replay_file *window_of;
+    uint8_t *window;
+    uint64_t window_at;
+    size_t window_len, window_capacity;
+    /* What the next group must be. */
+    journal_seq expected;
+    uint32_t chain;
+    char *why;
+};
+
+static enum status corrupt(struct replay *r, const char *what,
+                           const struct replay_file *f, uint64_t position)
+{
+    snprintf(
+        r->why, 256,
+        "%s: generation %llu at byte %llu: %s; the records there were durable. Restore "
+        "the file, or the data directory from a copy",
+        r->dir, (unsigned long long)f->header.generation, (unsigned long long)position,
+        what);
+    return STATUS_CORRUPT;
+}
+
+/* Have `len` bytes of `f` at `at` (a multiple of DISK_ALIGN) in memory. Fewer stay when
+ * the file is shorter: the rest counts as zeros. */
+static enum status load(struct replay *r, const struct replay_file *f, uint64_t at,
+                        size_t len, const uint8_t **out)
+{
+    size_t want = len > WINDOW ? len : WINDOW;
+    struct iovec iov;
+    struct disk_op op;
+    enum status st;
+
+    if (r->window_of == f && at >= r->window_at &&
+        at + len <= r->window_at + r->window_len) {
+        *out = r->window + (at - r->window_at);
+        return STATUS_OK;
+    }
+    want = (size_t)journal_padded(want);
+    if (want > r->window_capacity) {
+        void *memory = NULL;
+
+        CHECK(posix_memalign(&memory, DISK_ALIGN, want) == 0);
+        free(r->window);
+        r->window = memory;
+        r->window_capacity = want;
+    }
+    iov = (struct iovec){r->window, want};
+    op = (struct disk_op){
+        .kind = DISK_READ, .file = f->file, .offset = at, .iov = &iov, .iov_count = 1};
+    r->window_of = NULL;
+    st = disk_call(r->disk, &op);
+    if (st)
+        return st;
+    memset(r->window + op.bytes, 0, want - op.bytes);
+    r->window_of = f;
+    r->window_at = at;
+    r->window_len = want;
+    *out = r->window;
+    return STATUS_OK;
+}
+
+/* The group at a place, if a whole and valid one of this file's generation stands there:
+ * `*group` is NULL otherwise. */
+static enum status group_at(struct replay *r, const struct replay_file *f, uint64_t at,
+                            const uint8_t **group, struct journal_group_header *h)
+{
+    const uint8_t *p;
+    enum status st;
+
+    *group = NULL;
+    if (at + JOURNAL_GROUP_HEADER > f->length)
+        return STATUS_OK;
+    st = load(r, f, at, DISK_ALIGN, &p);
+    if (st || !journal_group_header_read(p, f->length - at, h) ||
+        h->generation != f->header.generation)
+        return st;
+    st = load(r, f, at, h->length, &p);
+    if (st == STATUS_OK && journal_group_checks(p, h))
+        *group = p;
+    return st;
+}
+
+/* Does any group from `at` on show that `expected` had been durable? */
+static enum status look_for_evidence(struct replay *r, const struct replay_file *f,
+                                     uint64_t at, bool *found)
+{
+    struct journal_group_header h;
+    const uint8_t *group;
+
+    *found = false;
+    for (; f < r->files + r->count; f++, at = JOURNAL_HEADER)
+        for (; at < f->length; at += DISK_ALIGN) {
+            enum status st = group_at(r, f, at, &group, &h);
+
+            if (st)
+                return st;
+            if (group != NULL && h.durable >= r->expected) {
+                *found = true;
+                return STATUS_OK;
+            }
+        }
+    return STATUS_OK;
+}
+
+static enum status hand_over(struct replay *r, const uint8_t *group,
+                             const struct journal_group_header *h,
+                             enum status (*frame)(void *, const struct journal_frame *),
+                             void *ctx, struct journal_replay_result *out)
+{
+    struct bytes frames = {group + JOURNAL_GROUP_HEADER,
+                           h->length - JOURNAL_GROUP_HEADER};
+    struct journal_frame f;
+
+    out->groups++;
+    for (uint32_t n = 0; n < h->frames; n++) {
+        enum status st = journal_frame_read(&frames, &f);
+
+        if (st) {
+            snprintf(r->why, 256, "%s: group %llu does not hold what its header says",
+                     r->dir, (unsigned long long)h->sequence);
+            return st;
+        }
+        st = frame(ctx, &f);
+        if (st)
+            return st;
+        out->frames++;
+        out->bytes += f.payload.len;
+    }
+    return STATUS_OK;
+}
+
+/* The next group in order: further on in `*f`, or at the beginning of the file after it.
+ * NULL when there is none. */
+static enum status next_group(struct replay *r, const struct replay_file **f,
+                              uint64_t *at, const uint8_t **group,
+                              struct journal_group_header *h)
+{
+    const struct replay_file *after = *f + 1;
+    enum status st = group_at(r, *f, *at, group, h);
+
+    if (st || (*group != NULL && h->sequence == r->expected && h->previous == r->chain))
+        return st;
+    *group = NULL;
+    if (after == r->files + r->count)
+        return STATUS_OK;
+    st = group_at(r, after, JOURNAL_HEADER, group, h);
+    if (st == STATUS_OK && *group != NULL && h->sequence == r->expected &&
+        h->previous == r->chain) {
+        *f = after;
+        *at = JOURNAL_HEADER;
+        return STATUS_OK;
+    }
+    *group = NULL;
+    return st;
+}
+
+/* Find the oldest group: what comes before it was released with its file. */
+static enum status begin(struct replay *r, const struct replay_file **f)
+{
+    struct journal_group_header h;
+    const uint8_t *group;
+
+    for (*f = r->files; *f < r->files + r->count; (*f)++) {
+        enum status st = group_at(r, *f, JOURNAL_HEADER, &group, &h);
+
+        if (st)
+            return st;
+        if (group == NULL)
+            continue;
+        r->expected = h.sequence;
+        r->chain = h.previous;
+        return STATUS_OK;
+    }
+    r->expected = 1;
+    *f = r->files;
+    return STATUS_OK;
+}
+
+static enum status replay_files(struct replay *r,
+                                enum status (*frame)(void *,
+                                                     const struct journal_frame *),
+                                void *ctx, struct journal_replay_result *out)
+{
+    const struct replay_file *f;
+    uint64_t at = JOURNAL_HEADER;
+    struct journal_group_header h;
+    const uint8_t *group;
+    enum status st = begin(r, &f);
+    bool found;
+
+    if (st)
+        return st;
+    if (r->expected > 1 && r->released < r->expected)
+        return corrupt(r, "the journal does not begin where it should", r->files, at);
+    while ((st = next_group(r, &f, &at, &group, &h)) == STATUS_OK && group != NULL) {
+        if (h.sequence >= r->released)
+            st = hand_over(r, group, &h, frame, ctx, out);
+        if (st)
+            return st;
+        r->expected = h.sequence + 1;
+        r->chain = h.crc;
+        at += journal_padded(h.length);
+    }
+    if (st == STATUS_OK)
+        st = look_for_evidence(r, f, at, &found);
+    if (st)
+        return st;
+    if (found)
+        return corrupt(r, "a group is damaged", f, at);
+    /* Anything but zeros or old groups at the end was on its way when the power went. */
+    st = load(r, f, at < f->length ? at : JOURNAL_HEADER, DISK_ALIGN, &group);
+    if (st == STATUS_OK && at < f->length)
+        out->torn = journal_group_header_read(group, f->length - at, &h) &&
+                    h.generation == f->header.generation;
+    return st;
+}
+
+static int by_generation(const void *left, const void *right)
+{
+    const struct replay_file *a = left, *b = right;
+
+    return (a->header.generation > b->header.generation) -
+           (a->header.generation < b->header.generation);
+}
+
+static enum status open_file(struct replay *r, const char *name, struct replay_file *out,
+                             bool *whole)
+{
+    struct writer path = writer_growing();
+    struct disk_op stat = {.kind = DISK_STAT};
+    struct disk_op open = {.kind = DISK_OPEN, .flags = DISK_READ_ONLY | DISK_DIRECT};
+    const uint8_t *block;
+    enum status st;
+
+    write_format(&path, "%s/%s", r->dir, name);
+    write_u8(&path, 0);
+    CHECK(writer_status(&path) == STATUS_OK);
+    stat.path = open.path = (const char *)path.data;
+    st = disk_call(r->disk, &stat);
+    if (st == STATUS_OK)
+        st = disk_call(r->disk, &open);
+    writer_release(&path);
+    if (st)
+        return st;
+    *out = (struct replay_file){.file = open.file, .length = stat.length};
+    st = load(r, out, 0, JOURNAL_HEADER, &block);
+    *whole = st == STATUS_OK && journal_file_header_read(block, &out->header);
+    r->window_of = NULL; /* `out` is about to move */
+    return st;
+}
+
+static void close_file(struct replay *r, disk_file file)
+{
+    struct disk_op op = {.kind = DISK_CLOSE, .file = file};
+
+    /* It was only read from. */
+    if (disk_call(r->disk, &op) != STATUS_OK)
+        return;
+}
+
+/* Open the files of the newest epoch; those of older ones, and those that never got a
+ * header, hold nothing that counts. */
+static enum status open_files(struct replay *r, const char *names)
+{
+    uint64_t epoch = 0;
+    enum status st = STATUS_OK;
+    uint32_t number;
+
+    for (; *names != '\0' && st == STATUS_OK; names += strlen(names) + 1) {
+        struct replay_file file;
+        bool whole;
+
+        if (!journal_name_parse(names, &number))
+            continue;
+        if (r->count == FILES_MAX)
+            return STATUS_TOO_MANY;
+        st = open_file(r, names, &file, &whole);
+        if (st)
+            break;
+        if (!whole || file.header.epoch < epoch) {
+            close_file(r, file.file);
+            continue;
+        }
+        if (file.header.epoch > epoch)
+            while (r->count > 0)
+                close_file(r, r->files[--r->count].file);
+        epoch = file.header.epoch;
+        r->files[r->count++] = file;
+        if (file.header.released > r->released || r->count == 1)
+            r->released = file.header.released;
+    }
+    qsort(r->files, r->count, sizeof *r->files, by_generation);
+    return st;
+}
+
+enum status journal_replay(struct disk *d, const char *dir,
+                           enum status (*frame)(void *ctx,
+                                                const struct journal_frame *frame),
+                           void *ctx, struct journal_replay_result *out,
+                           char why[static 256])
+{
+    struct replay r = {.disk = d, .dir = dir, .why = why};
+    struct disk_op list = {.kind = DISK_LIST, .path = dir};
+    enum status st = disk_call(d, &list);
+
+    *out = (struct journal_replay_result){0};
+    why[0] = '\0';
+    if (st)
+        return st == STATUS_NOT_FOUND ? STATUS_OK : st;
+    r.files = must_alloc(FILES_MAX * sizeof *r.files);
+    st = open_files(&r, list.names);
+    if (st == STATUS_OK && r.count > 0)
+        st = replay_files(&r, frame, ctx, out);
+    while (r.count > 0)
+        close_file(&r, r.files[--r.count].file);
+    free(list.names);
+    free(r.files);
+    free(r.window);
+    return st;
+}
