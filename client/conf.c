@@ -328,7 +328,7 @@ int leat_conf_set(leat_conf *conf, const char *key, const char *value, leat_erro
     for (int i = 0; i < CONF_COUNT; i++) {
         if (strcmp(rows[i].key, key) != 0)
             continue;
-        code = permitted(i, value) ? parse(&rows[i], value, &conf->values[i])
+        code = permitted((enum conf_key)i, value) ? parse(&rows[i], value, &conf->values[i])
                                    : LEAT_E_INVALID_ARGUMENT;
         if (code == LEAT_OK)
             return error_clear(error);
@@ -352,7 +352,7 @@ void leat_conf_each(const leat_conf *conf,
     char value[4100];
 
     for (int i = 0; i < CONF_COUNT; i++) {
-        conf_format(conf, i, value, sizeof value);
+        conf_format(conf, (enum conf_key)i, value, sizeof value);
         each(rows[i].key, value, rows[i].fallback, rows[i].text, arg);
     }
 }
