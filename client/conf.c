@@ -328,8 +328,9 @@ int leat_conf_set(leat_conf *conf, const char *key, const char *value, leat_erro
     for (int i = 0; i < CONF_COUNT; i++) {
         if (strcmp(rows[i].key, key) != 0)
             continue;
-        code = permitted((enum conf_key)i, value) ? parse(&rows[i], value, &conf->values[i])
-                                   : LEAT_E_INVALID_ARGUMENT;
+        code = permitted((enum conf_key)i, value)
+                   ? parse(&rows[i], value, &conf->values[i])
+                   : LEAT_E_INVALID_ARGUMENT;
         if (code == LEAT_OK)
             return error_clear(error);
         if (code == LEAT_E_NO_MEMORY)

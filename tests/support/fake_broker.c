@@ -252,8 +252,7 @@ static void retry_parked(struct fake_broker *b)
             TAILQ_REMOVE(&b->parked, k, link);
             if (k->request.fd >= 0 && fetch)
                 fake_topics_answer(&b->topics, &k->request, 0);
-            else if (k->request.fd >= 0 &&
-                     !carry_out(b, &k->request, &k->until_ms)) {
+            else if (k->request.fd >= 0 && !carry_out(b, &k->request, &k->until_ms)) {
                 TAILQ_INSERT_TAIL(&b->parked, k, link);
                 k = next;
                 continue;

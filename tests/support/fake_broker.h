@@ -2,8 +2,8 @@
  *
  * A broker for tests of the client: one thread, the native protocol on a loopback port,
  * topics in memory, and a script. It answers HELLO, METADATA, PRODUCE, FETCH,
- * LIST_OFFSETS, OFFSET_COMMIT and OFFSET_FETCH by itself; a test may take over any request
- * with a handler, or let the next ones go wrong.
+ * LIST_OFFSETS, OFFSET_COMMIT and OFFSET_FETCH by itself; a test may take over any
+ * request with a handler, or let the next ones go wrong.
  *
  * Test code: it dies on errors instead of returning them. */
 #pragma once
@@ -58,7 +58,8 @@ struct fake_request {
     struct bytes payload;
 };
 
-/* Runs on the broker's thread. True: taken care of; false: as if there were no handler. */
+/* Runs on the broker's thread. True: taken care of; false: as if there were no handler.
+ */
 typedef bool fake_handler_fn(struct fake_request *r, void *arg);
 
 void fake_broker_handle(struct fake_broker *b, enum rpc_api api, fake_handler_fn *fn,
@@ -71,12 +72,13 @@ void fake_drop(struct fake_request *r);
 void fake_raw(struct fake_request *r, struct bytes data);
 
 enum fake_failure {
-    FAKE_DROP_UNSEEN,   /* close the connection, nothing was done */
-    FAKE_DROP_DONE,     /* do it, then close the connection instead of answering */
-    FAKE_REFUSE,        /* an ErrorResponse with `code` */
-    FAKE_REFUSE_PARTS,  /* PRODUCE, FETCH: each partition answers `code`, nothing is done */
-    FAKE_SILENCE,       /* no answer, ever */
-    FAKE_GARBAGE,       /* an answer that is no frame */
+    FAKE_DROP_UNSEEN,  /* close the connection, nothing was done */
+    FAKE_DROP_DONE,    /* do it, then close the connection instead of answering */
+    FAKE_REFUSE,       /* an ErrorResponse with `code` */
+    FAKE_REFUSE_PARTS, /* PRODUCE, FETCH: each partition answers `code`, nothing is done
+                        */
+    FAKE_SILENCE,      /* no answer, ever */
+    FAKE_GARBAGE,      /* an answer that is no frame */
 };
 
 /* After `skip` more requests of this kind, let `count` of them fail. Several scripts are

@@ -100,12 +100,12 @@ void fake_topics_release(struct fake_topics *t)
 
 /* ---- answers; their memory is an arena's ---- */
 
-#define NEW(arena, type, INIT)                                \
-    ({                                                        \
-        type *new_ = arena_alloc(arena, sizeof(type));        \
-        CHECK(new_ != NULL);                                  \
-        *new_ = (type)INIT;                                   \
-        new_;                                                 \
+#define NEW(arena, type, INIT)                         \
+    ({                                                 \
+        type *new_ = arena_alloc(arena, sizeof(type)); \
+        CHECK(new_ != NULL);                           \
+        *new_ = (type)INIT;                            \
+        new_;                                          \
     })
 #define LIST(arena, n, type) arena_zalloc(arena, ((size_t)(n) + 1) * sizeof(type *))
 
@@ -154,7 +154,8 @@ static Leat__TopicInfo *describe(struct fake_topics *t, struct arena *a, const c
     return info;
 }
 
-static void answer_metadata(struct fake_topics *t, struct fake_request *r, struct arena *a)
+static void answer_metadata(struct fake_topics *t, struct fake_request *r,
+                            struct arena *a)
 {
     const Leat__MetadataRequest *q = (const void *)r->message;
     Leat__MetadataResponse m = LEAT__METADATA_RESPONSE__INIT;
@@ -281,7 +282,8 @@ static void answer_fetch(struct fake_topics *t, struct fake_request *r, struct a
         to->partitions = LIST(a, from->n_partitions, Leat__FetchResult);
         for (size_t j = 0; j < from->n_partitions; j++) {
             const Leat__FetchPartition *f = from->partitions[j];
-            const struct fake_partition *p = fake_topics_find(t, from->name, f->partition);
+            const struct fake_partition *p =
+                fake_topics_find(t, from->name, f->partition);
             Leat__FetchResult *x = NEW(a, Leat__FetchResult, LEAT__FETCH_RESULT__INIT);
 
             x->partition = f->partition;
@@ -304,7 +306,8 @@ static int64_t lookup(const struct fake_partition *p, int64_t timestamp_ms)
     if (timestamp_ms == -2)
         return p->start;
     for (size_t i = 0; timestamp_ms >= 0 && i < p->len; i++)
-        if ((int64_t)load_u64(p->batches[i].data + BATCH_AT_MAX_TIMESTAMP) >= timestamp_ms)
+        if ((int64_t)load_u64(p->batches[i].data + BATCH_AT_MAX_TIMESTAMP) >=
+            timestamp_ms)
             return p->batches[i].base;
     return p->end;
 }
@@ -325,7 +328,8 @@ static void answer_list_offsets(struct fake_topics *t, struct fake_request *r,
         to->partitions = LIST(a, from->n_partitions, Leat__ListOffsetsResult);
         for (size_t j = 0; j < from->n_partitions; j++) {
             const Leat__ListOffsetsPartition *f = from->partitions[j];
-            const struct fake_partition *p = fake_topics_find(t, from->name, f->partition);
+            const struct fake_partition *p =
+                fake_topics_find(t, from->name, f->partition);
             Leat__ListOffsetsResult *x =
                 NEW(a, Leat__ListOffsetsResult, LEAT__LIST_OFFSETS_RESULT__INIT);
 
