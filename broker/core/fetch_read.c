@@ -40,45 +40,74 @@ static enum status look(struct fetch_part *part, const struct partition *p)
                : STATUS_OK;
 }
 
-/* A cold read takes its share of the budget before it is known whether it needs it. */
-static void read_part(struct fetch_group *g, struct fetch_part *part, size_t *left,
-                      bool *first)
+static bool is_behind(const struct fetch_part *part)
 {
-    const struct partition *p = node_partition(g->node, part->topic_id, part->partition);
-    size_t limit = part->bytes_max < *left ? part->bytes_max : *left;
+    return !part->status && part->offset < part->high_watermark;
+}
 
-    memset(&part->read, 0, sizeof part->read);
-    part->status = look(part, p);
-    g->failed |= part->status != STATUS_OK;
-    if (part->status || part->offset >= part->high_watermark || (limit == 0 && !*first))
+/* First a look at all: how many have something for us? */
+static size_t look_at_all(struct fetch_group *g)
+{
+    size_t behind = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        struct fetch_part *part = g->parts[i];
+
+        memset(&part->read, 0, sizeof part->read);
+        part->status =
+            look(part, node_partition(g->node, part->topic_id, part->partition));
+        g->failed |= part->status != STATUS_OK;
+        behind += is_behind(part);
+    }
+    return behind;
+}
+
+/* What a hot read leaves goes to the next. A cold one cannot tell yet how much it needs,
+ * so it gets an equal share. `behind` counts this part and those after it. */
+static void read_part(struct fetch_group *g, struct fetch_part *part, size_t behind,
+                      size_t *left, bool first)
+{
+    struct partition *p = node_partition(g->node, part->topic_id, part->partition);
+    size_t limit = part->bytes_max < *left ? part->bytes_max : *left;
+    size_t share = *left / behind;
+
+    if (limit == 0 && !first)
         return;
     part->read = (struct log_read){.from = part->offset,
                                    .upto = part->high_watermark,
                                    .max_bytes = limit,
-                                   .first_whole = *first,
+                                   .first_whole = first,
                                    .done = on_cold};
     if (log_read_hot(p->log, &part->read)) {
         count_result(g, part);
         limit = part->read.bytes;
     } else {
+        limit = limit < share ? limit : share;
+        part->read.max_bytes = limit;
         g->reading++;
         log_read_cold(p->log, &part->read);
     }
-    *first = false;
     *left -= limit < *left ? limit : *left;
 }
 
 bool fetch_read(struct node *n, struct fetch_group *g)
 {
-    size_t left = g->budget;
+    size_t left = g->budget, behind;
     bool first = true;
 
     g->node = n;
     g->found = 0;
     g->failed = false;
     g->reading = 0;
-    for (size_t i = 0; i < g->count; i++)
-        read_part(g, g->parts[(g->first + i) % g->count], &left, &first);
+    behind = look_at_all(g);
+    for (size_t i = 0; behind > 0; i++) {
+        struct fetch_part *part = g->parts[(g->first + i) % g->count];
+
+        if (!is_behind(part))
+            continue;
+        read_part(g, part, behind--, &left, first);
+        first = false;
+    }
     return g->reading == 0;
 }
 

@@ -9,6 +9,12 @@
 
 enum { SNAPSHOT_BYTES = 4 * 1024 * 1024 };
 
+/* No topic has this id: random ones are of version 4. */
+static const struct log_id metadata_log_id = {
+    .topic = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+    .partition = 0,
+};
+
 struct quorum {
     struct quorum_options o;
     struct machine *machine;
@@ -42,8 +48,8 @@ static const struct machine_verbs verbs = {apply, snapshot};
 
 enum status quorum_open(struct quorum **out, const struct quorum_options *o)
 {
-    /* The nil topic is the broker's own: partition 0 of it is the metadata. */
     struct machine_options options = {
+        .id = metadata_log_id,
         .name = "metadata",
         .verbs = &verbs,
         .snapshot_bytes = SNAPSHOT_BYTES,
