@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A whole broker, all its shards, in one thread and without sockets: requests go in as
+ * messages, answers come out as lines of a transcript, errands between the shards travel
+ * through queues, and time stands still until a test moves it.
+ *
+ *     fetch#2: topics={name='t' partitions={high_watermark=1 batch_bytes=70}} [0..0]
+ *
+ * A line names the request and its number, then its answer, then the offsets of the
+ * batches that came with it. */
+#pragma once
+
+#include "broker/core/node.h"
+#include "proto/base/buf.h"
+
+enum { SHARDS_MAX = 4 };
+
+struct fake_wire;
+struct fake_media;
+
+/* Begin with an empty disk. */
+struct fake_wire *fake_wire_new(unsigned shards);
+void fake_wire_free(struct fake_wire *w);
+
+/* A broker on the disk as it is; and its clean end. */
+void fake_wire_open(struct fake_wire *w);
+void fake_wire_close(struct fake_wire *w);
+
+/* One request, to the shard of some connection. The header is packed and unpacked as on
+ * the way from a client; `payload` is copied. */
+void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,
+                   const ProtobufCMessage *header, struct bytes payload);
+
+/* Turns, without the disk: what a broker can do while the disk is busy. */
+void fake_wire_turn(struct fake_wire *w);
+/* Turns until nothing moves any more, the disk included. */
+void fake_wire_run(struct fake_wire *w);
+/* Time passes, then everything runs. */
+void fake_wire_pass_ms(struct fake_wire *w, int64_t ms);
+
+/* What was answered since the last call. */
+const char *fake_wire_said(struct fake_wire *w);
+/* How many requests have no answer yet. */
+unsigned fake_wire_open_requests(const struct fake_wire *w);
+
+struct node *fake_wire_node(struct fake_wire *w, unsigned shard);
+struct config *fake_wire_config(struct fake_wire *w);
+struct metrics *fake_wire_metrics(struct fake_wire *w, unsigned shard);
+struct fake_media *fake_wire_media(struct fake_wire *w); /* see fake_store.h */
+/* The newest answer, valid until the next one. */
+const ProtobufCMessage *fake_wire_answer(const struct fake_wire *w);
+/* "" or what on_failed was told. */
+const char *fake_wire_failure(const struct fake_wire *w);
