@@ -32,6 +32,19 @@ static void stepped(struct operation *op)
     answer(op, m);
 }
 
+static void start(struct operation *op);
+
+/* Most heartbeats change nothing and share the line with commits. One that does must be
+ * alone: back to the end of the line, and look again. */
+static void stand_alone(struct operation *op)
+{
+    struct request *r = op->request;
+
+    op->request = NULL;
+    operation_begin(op->c, op->line->group, r, true, op->member_id, start);
+    operation_finish(op);
+}
+
 /* It has heard everything: take the next step, if there is one. */
 static void step(struct operation *op, struct member *m)
 {
@@ -44,12 +57,15 @@ static void step(struct operation *op, struct member *m)
     coordinator_settle(op->c, m->group);
     changed = decide_step(m, &owned, &records);
     share_release(&owned);
-    if (changed) {
+    if (changed && op->alone) {
         operation_propose(op, &records, stepped);
         return;
     }
     records_release(&records);
-    answer(op, m);
+    if (changed)
+        stand_alone(op);
+    else
+        answer(op, m);
 }
 
 static void start(struct operation *op)
@@ -82,5 +98,5 @@ void request_heartbeat(struct coordinator *c, struct request *r)
     if (g == NULL && map_get(&c->lines, bytes_of(q->group)) == NULL)
         request_refuse(r, STATUS_UNKNOWN_MEMBER, NULL);
     else
-        operation_begin(c, q->group, r, true, q->member_id, start);
+        operation_begin(c, q->group, r, false, q->member_id, start);
 }

@@ -170,6 +170,25 @@ START_TEST(membership_stands_alone_in_the_line)
 }
 END_TEST
 
+/* A heartbeat that changes nothing neither writes nor waits for those who do. */
+START_TEST(idle_heartbeat_does_not_wait_for_commits)
+{
+    struct worker a = {.name = "a"};
+    Leat__GroupHeartbeatRequest q = LEAT__GROUP_HEARTBEAT_REQUEST__INIT;
+    struct call *commit, *beat;
+
+    scene_join(&s, &a, "g", "orders");
+    commit = scene_send_commit(&s, &a, "g", "orders", 0, 1);
+    q.group = (char *)"g";
+    q.member_id = a.id;
+    q.member_epoch = a.epoch;
+    beat = scene_send(&s, RPC_GROUP_HEARTBEAT, &q);
+    ck_assert_str_eq(beat->text, "orders 0 1 2 3");
+    ck_assert(!commit->answered);
+    scene_durable(&s);
+}
+END_TEST
+
 /* Members, epochs and offsets are there after a crash; what was not durable is not, and
  * was not answered. Sessions begin anew. */
 START_TEST(what_was_answered_survives_a_crash)
@@ -509,6 +528,7 @@ int main(void)
     tcase_add_test(tc, lost_answer_is_told_again);
     tcase_add_test(tc, commit_is_answered_when_durable);
     tcase_add_test(tc, membership_stands_alone_in_the_line);
+    tcase_add_test(tc, idle_heartbeat_does_not_wait_for_commits);
     tcase_add_test(tc, what_was_answered_survives_a_crash);
     tcase_add_test(tc, member_that_does_not_let_go_is_put_out);
     tcase_add_test(tc, topics_come_grow_and_go);
