@@ -493,6 +493,7 @@ static void leave(struct fake_broker *b)
 void fake_broker_down(struct fake_broker *b)
 {
     enter(b);
+    shutdown(b->listen_fd, SHUT_RDWR); /* our thread may still be in poll with it */
     close(b->listen_fd);
     b->listen_fd = -1;
     close_connections(b);
