@@ -176,6 +176,16 @@ static bool any_ran(void *ran)
     return *(const int *)ran > 0;
 }
 
+bool engine_is_dispatching(struct engine *e)
+{
+    bool inside;
+
+    engine_lock(e);
+    inside = inside_callback(e);
+    engine_unlock(e);
+    return inside;
+}
+
 int engine_wait(struct engine *e, int64_t deadline_ms)
 {
     int ran = 0;

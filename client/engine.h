@@ -157,6 +157,9 @@ int engine_dispatch(struct engine *e, int max);
 bool engine_wait_for(struct engine *e, bool (*done)(void *arg), void *arg,
                      int64_t deadline_ms);
 
+/* Whether the caller is inside a callback. */
+bool engine_is_dispatching(struct engine *e);
+
 /* Wait until at least one callback ran. */
 int engine_wait(struct engine *e, int64_t deadline_ms);
 
