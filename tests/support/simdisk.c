@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/simdisk.h"
+
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+#include "proto/base/prng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SECTOR = 512, HANDLES_MAX = 4096 };
+
+/* A write that has completed but was not synced. */
+struct loose_write {
+    uint64_t id, offset, len;
+    uint8_t *data;
+    TAILQ_ENTRY(loose_write) link;
+};
+
+struct content {
+    uint8_t *data;
+    uint64_t len, capacity;
+};
+
+struct inode {
+    bool is_dir;
+    struct content view, durable;
+    uint64_t cut; /* shortest length since the last sync: durable bytes beyond go with it */
+    TAILQ_HEAD(, loose_write) loose;
+    TAILQ_ENTRY(inode) link; /* all inodes, for freeing */
+};
+
+struct name {
+    char *path;
+    struct inode *inode;
+    TAILQ_ENTRY(name) link;
+};
+
+TAILQ_HEAD(name_list, name);
+
+/* A change of the name space that no directory sync has covered. `from` NULL: a creation;
+ * `to` NULL: a removal. */
+struct name_change {
+    char *from, *to;
+    struct inode *inode;
+    TAILQ_ENTRY(name_change) link;
+};
+
+struct handle {
+    struct inode *inode;
+    char *path; /* of a directory: what a sync covers */
+};
+
+struct simdisk {
+    struct disk disk;
+    struct prng random;
+    struct simdisk_options options;
+    TAILQ_HEAD(, inode) inodes;
+    struct name_list names, durable_names;
+    TAILQ_HEAD(, name_change) changes;
+    TAILQ_HEAD(pending_list, disk_op) pending;
+    unsigned pending_count;
+    struct handle handles[HANDLES_MAX];
+    uint64_t ops, write_id;
+    uint64_t die_at;
+    enum simdisk_moment moment;
+    bool will_die, dead;
+    enum disk_kind fail_kind;
+    unsigned fail_count;
+    enum status fail_status;
+};
+
+static struct simdisk *from(struct disk *d)
+{
+    return container_of(d, struct simdisk, disk);
+}
+
+/* ---- contents ------------------------------------------------------------------------
+ */
+
+static void resize(struct content *c, uint64_t len)
+{
+    if (len > c->capacity) {
+        c->capacity = len > c->capacity * 2 ? len : c->capacity * 2;
+        c->data = must_realloc(c->data, c->capacity);
+    }
+    if (len > c->len)
+        memset(c->data + c->len, 0, len - c->len);
+    c->len = len;
+}
+
+static void put(struct content *c, uint64_t offset, const uint8_t *data, uint64_t len)
+{
+    if (offset + len > c->len)
+        resize(c, offset + len);
+    memcpy(c->data + offset, data, len);
+}
+
+static void copy_content(struct content *to, const struct content *source)
+{
+    resize(to, source->len);
+    if (source->len > 0)
+        memcpy(to->data, source->data, source->len);
+}
+
+static void drop_loose(struct inode *n, struct loose_write *w)
+{
+    TAILQ_REMOVE(&n->loose, w, link);
+    free(w->data);
+    free(w);
+}
+
+static void free_inode(struct simdisk *s, struct inode *n)
+{
+    struct loose_write *w;
+
+    while ((w = TAILQ_FIRST(&n->loose)) != NULL)
+        drop_loose(n, w);
+    TAILQ_REMOVE(&s->inodes, n, link);
+    free(n->view.data);
+    free(n->durable.data);
+    free(n);
+}
+
+static struct inode *new_inode(struct simdisk *s, bool is_dir)
+{
+    struct inode *n = must_zalloc(sizeof *n);
+
+    n->is_dir = is_dir;
+    n->cut = UINT64_MAX;
+    TAILQ_INIT(&n->loose);
+    TAILQ_INSERT_TAIL(&s->inodes, n, link);
+    return n;
+}
+
+/* ---- names ---------------------------------------------------------------------------
+ */
+
+static struct name *find(const struct name_list *list, const char *path)
+{
+    struct name *n;
+
+    TAILQ_FOREACH (n, list, link)
+        if (strcmp(n->path, path) == 0)
+            return n;
+    return NULL;
+}
+
+static void add_name(struct name_list *list, const char *path, struct inode *inode)
+{
+    struct name *n = must_alloc(sizeof *n);
+
+    n->path = must_text(path);
+    n->inode = inode;
+    TAILQ_INSERT_TAIL(list, n, link);
+}
+
+static void drop_name(struct name_list *list, const char *path)
+{
+    struct name *n = find(list, path);
+
+    if (n == NULL)
+        return;
+    TAILQ_REMOVE(list, n, link);
+    free(n->path);
+    free(n);
+}
+
+static void clear_names(struct name_list *list)
+{
+    while (!TAILQ_EMPTY(list))
+        drop_name(list, TAILQ_FIRST(list)->path);
+}
+
+/* Whether `path` lies directly in the directory `dir` ("." is the root). */
+static bool lies_in(const char *path, const char *dir)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+
+    if (strcmp(dir, ".") == 0 || dir[0] == '\0')
+        return slash == NULL;
+    return strlen(dir) == len && memcmp(path, dir, len) == 0;
+}
+
+static bool parent_exists(const struct name_list *list, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir;
+    bool exists;
+
+    if (slash == NULL)
+        return true;
+    dir = must_text(path);
+    dir[slash - path] = '\0';
+    exists = find(list, dir) != NULL && find(list, dir)->inode->is_dir;
+    free(dir);
+    return exists;
+}
+
+/* A directory's new name is the new beginning of all names in it. */
+static void rename_in(struct name_list *list, const char *old, const char *new)
+{
+    size_t len = strlen(old);
+    struct name *n;
+
+    TAILQ_FOREACH (n, list, link) {
+        char *path;
+        size_t size;
+
+        if (strncmp(n->path, old, len) != 0 ||
+            (n->path[len] != '\0' && n->path[len] != '/'))
+            continue;
+        size = strlen(new) + strlen(n->path + len) + 1;
+        path = must_alloc(size);
+        memcpy(path, new, strlen(new));
+        memcpy(path + strlen(new), n->path + len, strlen(n->path + len) + 1);
+        free(n->path);
+        n->path = path;
+    }
+}
+
+static void apply_change(struct name_list *list, const struct name_change *c)
+{
+    if (c->from != NULL && c->to != NULL) {
+        if (find(list, c->from) == NULL)
+            return;
+        drop_name(list, c->to);
+        rename_in(list, c->from, c->to);
+    } else if (c->to != NULL) {
+        drop_name(list, c->to);
+        add_name(list, c->to, c->inode);
+    } else {
+        drop_name(list, c->from);
+    }
+}
+
+static void drop_change(struct simdisk *s, struct name_change *c)
+{
+    TAILQ_REMOVE(&s->changes, c, link);
+    free(c->from);
+    free(c->to);
+    free(c);
+}
+
+static void change_names(struct simdisk *s, const char *old, const char *new,
+                         struct inode *inode)
+{
+    struct name_change *c = must_alloc(sizeof *c);
+
+    *c = (struct name_change){.from = old ? must_text(old) : NULL,
+                              .to = new ? must_text(new) : NULL,
+                              .inode = inode};
+    TAILQ_INSERT_TAIL(&s->changes, c, link);
+    apply_change(&s->names, c);
+}
+
+static void sync_names(struct simdisk *s, const char *dir)
+{
+    struct name_change *c, *next;
+
+    for (c = TAILQ_FIRST(&s->changes); c != NULL; c = next) {
+        next = TAILQ_NEXT(c, link);
+        if ((c->from != NULL && lies_in(c->from, dir)) ||
+            (c->to != NULL && lies_in(c->to, dir))) {
+            apply_change(&s->durable_names, c);
+            drop_change(s, c);
+        }
+    }
+}
+
+/* ---- operations ----------------------------------------------------------------------
+ */
+
+static uint64_t space_used(const struct simdisk *s)
+{
+    const struct name *n;
+    uint64_t sum = 0;
+
+    TAILQ_FOREACH (n, &s->names, link)
+        sum += n->inode->view.len;
+    return sum;
+}
+
+static bool has_space(const struct simdisk *s, const struct inode *n, uint64_t len)
+{
+    return s->options.capacity == 0 || len <= n->view.len ||
+           space_used(s) + (len - n->view.len) <= s->options.capacity;
+}
+
+static enum status open_file(struct simdisk *s, struct disk_op *op)
+{
+    struct name *n = find(&s->names, op->path);
+    struct inode *inode = n != NULL ? n->inode : NULL;
+
+    if (strcmp(op->path, ".") == 0)
+        inode = TAILQ_FIRST(&s->inodes);
+    if (inode != NULL && (op->flags & DISK_EXCLUSIVE))
+        return STATUS_EXISTS;
+    if (inode == NULL) {
+        if (!(op->flags & DISK_CREATE) || !parent_exists(&s->names, op->path))
+            return STATUS_NOT_FOUND;
+        inode = new_inode(s, false);
+        change_names(s, NULL, op->path, inode);
+    }
+    for (int i = 0; i < HANDLES_MAX; i++)
+        if (s->handles[i].inode == NULL) {
+            s->handles[i] = (struct handle){inode, must_text(op->path)};
+            op->file = i;
+            op->direct = (op->flags & DISK_DIRECT) != 0;
+            return STATUS_OK;
+        }
+    return STATUS_IO;
+}
+
+static struct handle *handle_of(struct simdisk *s, const struct disk_op *op)
+{
+    CHECK(op->file >= 0 && op->file < HANDLES_MAX);
+    CHECK(s->handles[op->file].inode != NULL);
+    return &s->handles[op->file];
+}
+
+static enum status read_file(struct simdisk *s, struct disk_op *op)
+{
+    const struct content *c = &handle_of(s, op)->inode->view;
+
+    for (unsigned i = 0; i < op->iov_count; i++) {
+        uint64_t at = op->offset + op->bytes, left = at < c->len ? c->len - at : 0;
+        size_t n = op->iov[i].iov_len < left ? op->iov[i].iov_len : (size_t)left;
+
+        if (n > 0)
+            memcpy(op->iov[i].iov_base, c->data + at, n);
+        op->bytes += n;
+    }
+    return STATUS_OK;
+}
+
+/* A durable write wins over what loose writes had said there before. */
+static void overrule(struct inode *n, uint64_t offset, const uint8_t *data, uint64_t len)
+{
+    struct loose_write *w;
+
+    TAILQ_FOREACH (w, &n->loose, link) {
+        uint64_t start = offset > w->offset ? offset : w->offset;
+        uint64_t end =
+            offset + len < w->offset + w->len ? offset + len : w->offset + w->len;
+
+        if (start < end)
+            memcpy(w->data + (start - w->offset), data + (start - offset), end - start);
+    }
+}
+
+static void write_piece(struct simdisk *s, struct inode *n, uint64_t offset,
+                        const uint8_t *data, uint64_t len, bool durable)
+{
+    struct loose_write *w;
+
+    put(&n->view, offset, data, len);
+    if (durable) {
+        overrule(n, offset, data, len);
+        put(&n->durable, offset, data, len);
+        return;
+    }
+    w = must_alloc(sizeof *w);
+    *w = (struct loose_write){++s->write_id, offset, len, must_alloc(len), {0}};
+    memcpy(w->data, data, len);
+    TAILQ_INSERT_TAIL(&n->loose, w, link);
+}
+
+static uint64_t total_len(const struct disk_op *op)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < op->iov_count; i++)
+        sum += op->iov[i].iov_len;
+    return sum;
+}
+
+static enum status write_file(struct simdisk *s, struct disk_op *op)
+{
+    struct inode *n = handle_of(s, op)->inode;
+
+    if (!has_space(s, n, op->offset + total_len(op)))
+        return STATUS_NO_SPACE;
+    for (unsigned i = 0; i < op->iov_count; i++) {
+        write_piece(s, n, op->offset + op->bytes, op->iov[i].iov_base, op->iov[i].iov_len,
+                    op->sync);
+        op->bytes += op->iov[i].iov_len;
+    }
+    return STATUS_OK;
+}
+
+/* A write that was cut: some of its sectors, none of them durable for sure. */
+static void tear(struct simdisk *s, struct disk_op *op)
+{
+    struct inode *n = handle_of(s, op)->inode;
+    bool prefix = prng_below(&s->random, 2) == 0;
+    uint64_t keep = prng_below(&s->random, total_len(op) / SECTOR + 1), sector = 0;
+    uint64_t at = op->offset;
+
+    for (unsigned i = 0; i < op->iov_count; i++)
+        for (size_t o = 0; o < op->iov[i].iov_len; o += SECTOR, sector++) {
+            size_t len =
+                op->iov[i].iov_len - o < SECTOR ? op->iov[i].iov_len - o : SECTOR;
+
+            if (prefix ? sector < keep : prng_below(&s->random, 2) == 0)
+                write_piece(s, n, at, (const uint8_t *)op->iov[i].iov_base + o, len,
+                            false);
+            at += len;
+        }
+}
+
+/* What had completed when the sync was submitted is durable now: `progress` holds the
+ * newest such write. */
+static enum status sync_file(struct simdisk *s, struct disk_op *op)
+{
+    struct handle *h = handle_of(s, op);
+    struct loose_write *w, *next;
+
+    if (h->inode->is_dir) {
+        sync_names(s, h->path);
+        return STATUS_OK;
+    }
+    if (h->inode->cut < h->inode->durable.len)
+        resize(&h->inode->durable, h->inode->cut);
+    h->inode->cut = UINT64_MAX;
+    for (w = TAILQ_FIRST(&h->inode->loose); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (w->id > op->progress)
+            continue;
+        put(&h->inode->durable, w->offset, w->data, w->len);
+        drop_loose(h->inode, w);
+    }
+    resize(&h->inode->durable, h->inode->view.len);
+    return STATUS_OK;
+}
+
+static enum status truncate_file(struct simdisk *s, struct disk_op *op)
+{
+    struct inode *n = handle_of(s, op)->inode;
+    struct loose_write *w, *next;
+
+    for (w = TAILQ_FIRST(&n->loose); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (w->offset >= op->offset)
+            drop_loose(n, w);
+        else if (w->offset + w->len > op->offset)
+            w->len = op->offset - w->offset;
+    }
+    if (op->offset < n->cut)
+        n->cut = op->offset;
+    resize(&n->view, op->offset);
+    return STATUS_OK;
+}
+
+static enum status remove_path(struct simdisk *s, const char *path)
+{
+    struct name *n = find(&s->names, path), *other;
+
+    if (n == NULL)
+        return STATUS_NOT_FOUND;
+    if (n->inode->is_dir)
+        TAILQ_FOREACH (other, &s->names, link)
+            if (lies_in(other->path, path))
+                return STATUS_EXISTS;
+    change_names(s, path, NULL, n->inode);
+    return STATUS_OK;
+}
+
+static enum status list_names(struct simdisk *s, struct disk_op *op)
+{
+    const struct name *n;
+    size_t len = 0;
+
+    if (strcmp(op->path, ".") != 0 && find(&s->names, op->path) == NULL)
+        return STATUS_NOT_FOUND;
+    op->names = must_zalloc(1);
+    TAILQ_FOREACH (n, &s->names, link) {
+        const char *slash = strrchr(n->path, '/');
+        const char *base = slash != NULL ? slash + 1 : n->path;
+
+        if (!lies_in(n->path, op->path))
+            continue;
+        op->names = must_realloc(op->names, len + strlen(base) + 2);
+        memcpy(op->names + len, base, strlen(base) + 1);
+        len += strlen(base) + 1;
+        op->names[len] = '\0';
+    }
+    return STATUS_OK;
+}
+
+static enum status make_dir(struct simdisk *s, const char *path)
+{
+    if (find(&s->names, path) != NULL)
+        return STATUS_EXISTS;
+    if (!parent_exists(&s->names, path))
+        return STATUS_NOT_FOUND;
+    change_names(s, NULL, path, new_inode(s, true));
+    return STATUS_OK;
+}
+
+static enum status rename_path(struct simdisk *s, const char *old, const char *new)
+{
+    if (find(&s->names, old) == NULL || !parent_exists(&s->names, new))
+        return STATUS_NOT_FOUND;
+    change_names(s, old, new, find(&s->names, old)->inode);
+    return STATUS_OK;
+}
+
+static enum status carry_out(struct simdisk *s, struct disk_op *op)
+{
+    struct name *n;
+
+    switch (op->kind) {
+    case DISK_OPEN: return open_file(s, op);
+    case DISK_CLOSE:
+        free(handle_of(s, op)->path);
+        s->handles[op->file] = (struct handle){0};
+        return STATUS_OK;
+    case DISK_READ: return read_file(s, op);
+    case DISK_WRITE: return write_file(s, op);
+    case DISK_SYNC: return sync_file(s, op);
+    case DISK_ALLOCATE:
+        if (!has_space(s, handle_of(s, op)->inode, op->offset + op->length))
+            return STATUS_NO_SPACE;
+        if (handle_of(s, op)->inode->view.len < op->offset + op->length)
+            resize(&handle_of(s, op)->inode->view, op->offset + op->length);
+        return STATUS_OK;
+    case DISK_TRUNCATE: return truncate_file(s, op);
+    case DISK_STAT:
+        n = find(&s->names, op->path);
+        if (n == NULL)
+            return STATUS_NOT_FOUND;
+        op->length = n->inode->view.len;
+        return STATUS_OK;
+    case DISK_MAKE_DIR: return make_dir(s, op->path);
+    case DISK_RENAME: return rename_path(s, op->path, op->path2);
+    case DISK_REMOVE: return remove_path(s, op->path);
+    case DISK_LIST: return list_names(s, op);
+    case DISK_SPACE:
+        op->length = s->options.capacity == 0 ? UINT64_C(1) << 50
+                     : s->options.capacity > space_used(s)
+                         ? s->options.capacity - space_used(s)
+                         : 0;
+        return STATUS_OK;
+    }
+    return STATUS_IO;
+}
+
+static void take_effect(struct simdisk *s, struct disk_op *op)
+{
+    op->bytes = 0;
+    op->names = NULL;
+    if (!s->dead && s->will_die && s->ops == s->die_at) {
+        if (s->moment == SIMDISK_TORN && op->kind == DISK_WRITE)
+            tear(s, op);
+        else if (s->moment == SIMDISK_AFTER && carry_out(s, op) == STATUS_OK)
+            free(op->names);
+        s->dead = true;
+    }
+    s->ops++;
+    if (s->dead) {
+        op->names = NULL;
+        op->status = STATUS_IO;
+    } else if (s->fail_count > 0 && op->kind == s->fail_kind) {
+        s->fail_count--;
+        op->status = s->fail_status;
+    } else {
+        op->status = carry_out(s, op);
+    }
+}
+
+/* ---- the port ------------------------------------------------------------------------
+ */
+
+static void sim_submit(struct disk *d, struct disk_op *op)
+{
+    struct simdisk *s = from(d);
+
+    op->progress = s->write_id; /* what a sync covers */
+    TAILQ_INSERT_TAIL(&s->pending, op, link);
+    s->pending_count++;
+}
+
+static size_t sim_poll(struct disk *d, bool wait)
+{
+    struct simdisk *s = from(d);
+    unsigned patience = s->options.patience > 0 ? s->options.patience : 2;
+    size_t ran = 0;
+
+    CHECK(!wait || s->pending_count > 0);
+    /* Operations that completions start are left to the next poll. */
+    for (unsigned tries = s->pending_count; tries > 0; tries--) {
+        struct disk_op *op = TAILQ_FIRST(&s->pending);
+
+        TAILQ_REMOVE(&s->pending, op, link);
+        if (prng_below(&s->random, patience) != 0 && !(wait && tries == 1 && ran == 0)) {
+            TAILQ_INSERT_TAIL(&s->pending, op, link);
+            continue;
+        }
+        s->pending_count--;
+        take_effect(s, op);
+        op->done(op);
+        ran++;
+    }
+    return ran;
+}
+
+static void sim_close(struct disk *d)
+{
+    CHECK(from(d)->pending_count == 0);
+}
+
+/* ---- the harness' side ---------------------------------------------------------------
+ */
+
+struct simdisk *simdisk_new(const struct simdisk_options *o)
+{
+    static const struct disk_verbs verbs = {sim_submit, sim_poll, sim_close};
+    struct simdisk *s = must_zalloc(sizeof *s);
+
+    s->disk = (struct disk){&verbs, "simulated"};
+    s->options = *o;
+    prng_init(&s->random, o->seed);
+    TAILQ_INIT(&s->inodes);
+    TAILQ_INIT(&s->names);
+    TAILQ_INIT(&s->durable_names);
+    TAILQ_INIT(&s->changes);
+    TAILQ_INIT(&s->pending);
+    new_inode(s, true); /* the root */
+    return s;
+}
+
+static void close_handles(struct simdisk *s)
+{
+    for (int i = 0; i < HANDLES_MAX; i++) {
+        free(s->handles[i].path);
+        s->handles[i] = (struct handle){0};
+    }
+}
+
+static void drop_changes(struct simdisk *s)
+{
+    while (!TAILQ_EMPTY(&s->changes))
+        drop_change(s, TAILQ_FIRST(&s->changes));
+}
+
+void simdisk_free(struct simdisk *s)
+{
+    close_handles(s);
+    drop_changes(s);
+    clear_names(&s->names);
+    clear_names(&s->durable_names);
+    while (!TAILQ_EMPTY(&s->inodes))
+        free_inode(s, TAILQ_FIRST(&s->inodes));
+    free(s);
+}
+
+struct disk *simdisk_disk(struct simdisk *s)
+{
+    return &s->disk;
+}
+
+uint64_t simdisk_ops(const struct simdisk *s)
+{
+    return s->ops;
+}
+
+void simdisk_die_at(struct simdisk *s, uint64_t op, enum simdisk_moment moment)
+{
+    s->will_die = true;
+    s->die_at = op;
+    s->moment = moment;
+}
+
+bool simdisk_is_dead(const struct simdisk *s)
+{
+    return s->dead;
+}
+
+void simdisk_fail(struct simdisk *s, enum disk_kind kind, unsigned count,
+                  enum status status)
+{
+    s->fail_kind = kind;
+    s->fail_count = count;
+    s->fail_status = status;
+}
+
+void simdisk_set_capacity(struct simdisk *s, uint64_t bytes)
+{
+    s->options.capacity = bytes;
+}
+
+/* Writes under way may have reached the medium, in part. */
+static void settle_pending(struct simdisk *s)
+{
+    struct disk_op *op;
+
+    while ((op = TAILQ_FIRST(&s->pending)) != NULL) {
+        TAILQ_REMOVE(&s->pending, op, link);
+        if (op->kind == DISK_WRITE && !s->dead)
+            tear(s, op);
+    }
+    s->pending_count = 0;
+}
+
+/* Each loose write: none, all, a prefix of its sectors, or any of them. */
+static void lose_power(struct simdisk *s, struct inode *n)
+{
+    struct loose_write *w;
+
+    while ((w = TAILQ_FIRST(&n->loose)) != NULL) {
+        uint64_t fate = prng_below(&s->random, 4);
+        uint64_t keep = prng_below(&s->random, w->len / SECTOR + 1);
+
+        for (uint64_t o = 0, sector = 0; o < w->len && fate > 0; o += SECTOR, sector++) {
+            uint64_t len = w->len - o < SECTOR ? w->len - o : SECTOR;
+
+            if (fate == 1 || (fate == 2 && sector < keep) ||
+                (fate == 3 && prng_below(&s->random, 2) == 0))
+                put(&n->durable, w->offset + o, w->data + o, len);
+        }
+        drop_loose(n, w);
+    }
+    copy_content(&n->view, &n->durable);
+    n->cut = UINT64_MAX;
+}
+
+static void lose_names(struct simdisk *s)
+{
+    uint64_t count = 0, keep;
+    struct name_change *c;
+    struct name *n, *next;
+    bool gone;
+
+    TAILQ_FOREACH (c, &s->changes, link)
+        count++;
+    keep = prng_below(&s->random, count + 1);
+    TAILQ_FOREACH (c, &s->changes, link)
+        if (s->options.chaotic_names ? prng_below(&s->random, 2) == 0 : keep-- > 0)
+            apply_change(&s->durable_names, c);
+        else if (!s->options.chaotic_names)
+            break;
+    drop_changes(s);
+    /* A name whose directory is gone is gone as well. */
+    do {
+        gone = false;
+        for (n = TAILQ_FIRST(&s->durable_names); n != NULL; n = next) {
+            next = TAILQ_NEXT(n, link);
+            if (!parent_exists(&s->durable_names, n->path)) {
+                drop_name(&s->durable_names, n->path);
+                gone = true;
+            }
+        }
+    } while (gone);
+    clear_names(&s->names);
+    TAILQ_FOREACH (n, &s->durable_names, link)
+        add_name(&s->names, n->path, n->inode);
+}
+
+void simdisk_crash(struct simdisk *s, enum simdisk_crash_kind kind)
+{
+    struct inode *n;
+
+    settle_pending(s);
+    close_handles(s);
+    if (kind == SIMDISK_POWER) {
+        TAILQ_FOREACH (n, &s->inodes, link)
+            lose_power(s, n);
+        lose_names(s);
+    }
+    s->will_die = s->dead = false;
+    s->fail_count = 0;
+}
+
+bool simdisk_flip(struct simdisk *s, const char *path, uint64_t offset, uint8_t mask)
+{
+    struct name *n = find(&s->names, path);
+
+    if (n == NULL || offset >= n->inode->view.len)
+        return false;
+    n->inode->view.data[offset] ^= mask;
+    if (offset < n->inode->durable.len)
+        n->inode->durable.data[offset] ^= mask;
+    return true;
+}
+
+const uint8_t *simdisk_peek(const struct simdisk *s, const char *path, uint64_t *length)
+{
+    struct name *n = find(&s->names, path);
+
+    if (n == NULL)
+        return NULL;
+    *length = n->inode->view.len;
+    return n->inode->view.data;
+}
