@@ -75,7 +75,7 @@ static enum status write_file(struct disk *d, const char *path, const void *data
     return st;
 }
 
-static enum status sync_dir(struct disk *d, const char *dir)
+enum status disk_sync_dir(struct disk *d, const char *dir)
 {
     struct disk_op open = {.kind = DISK_OPEN, .path = dir, .flags = DISK_DIRECTORY};
     struct disk_op op;
@@ -108,7 +108,7 @@ enum status disk_replace(struct disk *d, const char *dir, const char *path,
         st = disk_call(d, &op);
     }
     if (st == STATUS_OK)
-        st = sync_dir(d, dir);
+        st = disk_sync_dir(d, dir);
     writer_release(&name);
     return st;
 }

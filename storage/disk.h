@@ -113,6 +113,9 @@ STATUS_MUST_CHECK enum status disk_call(struct disk *d, struct disk_op *op);
 /* Nothing may be under way. */
 void disk_close(struct disk *d);
 
+/* Make the names in a directory durable; "." is the root. For start and stop. */
+STATUS_MUST_CHECK enum status disk_sync_dir(struct disk *d, const char *dir);
+
 /* Replace a small file as a whole: write path.tmp, sync, rename, sync the directory. What
  * a crash leaves is the old or the new content, never a mixture. For start and stop; the
  * asynchronous form is checkpoint.c's business. */

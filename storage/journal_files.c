@@ -55,9 +55,11 @@ static enum status read_header(struct journal_files *f, struct journal_file *fil
 
     if (st)
         return st;
-    /* A file without a header was being made when the power went. */
+    /* A file without a header was being made when the power went: all of it is to be done
+     * again, its name's sync as well. */
     if (op.bytes == JOURNAL_HEADER && journal_file_header_read(f->block, &h)) {
         file->generation = h.generation;
+        file->settled = file->written == f->file_bytes;
         if (h.epoch > f->epoch)
             f->epoch = h.epoch;
         if (h.generation > f->generation)
@@ -109,6 +111,8 @@ static enum status open_all(struct journal_files *f)
     struct disk_op list = {.kind = DISK_LIST, .path = f->dir};
     enum status st = disk_call(f->disk, &make);
 
+    if (st == STATUS_OK)
+        st = disk_sync_dir(f->disk, ".");
     if (st != STATUS_OK && st != STATUS_EXISTS)
         return st;
     st = disk_call(f->disk, &list);
@@ -227,6 +231,7 @@ static void prepare_done(struct journal_files *f, bool ready)
     f->failed_to_grow = !ready;
     if (ready) {
         file->state = JOURNAL_FILE_READY;
+        file->settled = true;
     } else if (opened) {
         file->state = JOURNAL_FILE_FREE;
     } else {
@@ -280,7 +285,6 @@ static struct disk_op step_op(struct journal_files *f, disk_file dir)
 static void prepare_next(struct disk_op *op)
 {
     struct journal_files *f = container_of(op, struct journal_files, prepare_op);
-    bool is_new = f->preparing->written == JOURNAL_HEADER;
     disk_file dir = op->file;
 
     if (op->status) {
@@ -289,7 +293,7 @@ static void prepare_next(struct disk_op *op)
     }
     if (op->kind == DISK_OPEN && f->step == STEP_OPEN)
         f->preparing->file = op->file;
-    if ((f->step == STEP_HEADER && !is_new) || f->step == STEP_DIR_CLOSE) {
+    if ((f->step == STEP_HEADER && f->preparing->settled) || f->step == STEP_DIR_CLOSE) {
         prepare_done(f, true);
         return;
     }

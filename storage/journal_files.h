@@ -36,6 +36,7 @@ struct journal_file {
     uint64_t generation; /* of its header */
     uint64_t position;   /* where the next group goes */
     uint64_t written;    /* blocks before this were written once */
+    bool settled;        /* its name and size are durable */
     journal_seq last;    /* the newest group in it */
     TAILQ_ENTRY(journal_file) link;
 };
