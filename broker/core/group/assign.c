@@ -9,18 +9,24 @@
 
 enum { NOBODY = -1 };
 
+/* A topic by its id. */
+struct named {
+    struct uuid id; /* first, for the comparison */
+    uint32_t topic;
+};
+
 /* The question turned by topic, and the answer while it is being found. */
 struct plan {
     const struct assign_topic *topics;
     size_t topic_count;
     struct assign_member *members;
     size_t member_count;
-    size_t *first;     /* per topic: place of its partition 0 in `owner` */
-    size_t *first_sub; /* per topic: place of its first subscriber in `subs` */
-    uint32_t *subs;    /* members, ascending, topic after topic */
-    int32_t *owner;    /* per partition: a member or NOBODY */
-    size_t *load;      /* per member: partitions that it owns */
-    uint32_t *by_id;   /* topics in the order of their ids */
+    size_t *first;       /* per topic: place of its partition 0 in `owner` */
+    size_t *first_sub;   /* per topic: place of its first subscriber in `subs` */
+    uint32_t *subs;      /* members, ascending, topic after topic */
+    int32_t *owner;      /* per partition: a member or NOBODY */
+    size_t *load;        /* per member: partitions that it owns */
+    struct named *by_id; /* topics in the order of their ids */
 };
 
 struct assignor {
@@ -41,8 +47,7 @@ static size_t sub_count(const struct plan *p, size_t topic)
     return p->first_sub[topic + 1] - p->first_sub[topic];
 }
 
-/* ---- range ---------------------------------------------------------------------------
- */
+/* ---- range ------------------------------------------------------------------------ */
 
 static void range_fill(struct plan *p)
 {
@@ -60,34 +65,20 @@ static void range_fill(struct plan *p)
     }
 }
 
-/* ---- sticky --------------------------------------------------------------------------
- */
+/* ---- sticky ----------------------------------------------------------------------- */
 
-static int compare_topics(const void *a, const void *b, void *plan)
+static int compare_named(const void *a, const void *b)
 {
-    const struct plan *p = plan;
-    const uint32_t *x = a, *y = b;
-
-    return memcmp(p->topics[*x].id.id, p->topics[*y].id.id, UUID_BYTES);
+    return memcmp(a, b, UUID_BYTES);
 }
 
 /* The topic's place, or topic_count if it is not in the plan. */
 static size_t topic_place(const struct plan *p, struct uuid id)
 {
-    size_t low = 0, high = p->topic_count;
+    const struct named *found =
+        bsearch(&id, p->by_id, p->topic_count, sizeof *p->by_id, compare_named);
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = memcmp(p->topics[p->by_id[mid]].id.id, id.id, UUID_BYTES);
-
-        if (order == 0)
-            return p->by_id[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return p->topic_count;
+    return found != NULL ? found->topic : p->topic_count;
 }
 
 static bool subscribes(const struct assign_member *m, size_t topic)
@@ -210,8 +201,7 @@ static void sticky_fill(struct plan *p)
     }
 }
 
-/* ---- the frame around both -----------------------------------------------------------
- */
+/* ---- the frame around both -------------------------------------------------------- */
 
 static void index_topics(struct plan *p)
 {
@@ -220,10 +210,9 @@ static void index_topics(struct plan *p)
     for (size_t t = 0; t < p->topic_count; t++) {
         CHECK(p->topics[t].partitions >= 0);
         p->first[t + 1] = p->first[t] + (size_t)p->topics[t].partitions;
-        p->by_id[t] = (uint32_t)t;
+        p->by_id[t] = (struct named){p->topics[t].id, (uint32_t)t};
     }
-    if (p->topic_count > 0)
-        qsort_r(p->by_id, p->topic_count, sizeof *p->by_id, compare_topics, p);
+    qsort(p->by_id, p->topic_count, sizeof *p->by_id, compare_named);
 }
 
 /* Count, add up, place: subscribers grouped by topic without sorting. */
@@ -254,7 +243,7 @@ static void hand_out(struct plan *p)
                 must_alloc(p->load[m] * sizeof(struct topic_partition));
     }
     for (size_t i = 0; i < p->topic_count; i++) {
-        size_t t = p->by_id[i];
+        size_t t = p->by_id[i].topic;
 
         for (size_t at = p->first[t]; at < p->first[t + 1]; at++) {
             struct share *target;

@@ -16,8 +16,7 @@ static const struct log_id group_log_id = {
 
 enum { SNAPSHOT_BYTES = 8 * 1024 * 1024 };
 
-/* ---- topics --------------------------------------------------------------------------
- */
+/* ---- topics ----------------------------------------------------------------------- */
 
 static bool find_topic(const void *from, const char *name, struct uuid *id,
                        int32_t *partitions)
@@ -74,8 +73,7 @@ void coordinator_topic_changed(struct coordinator *c, const struct topic *topic,
     operation_propose_only(c, &records);
 }
 
-/* ---- opening and closing -------------------------------------------------------------
- */
+/* ---- opening and closing ---------------------------------------------------------- */
 
 static enum status on_apply(void *ctx, int64_t offset, struct bytes record)
 {
@@ -219,8 +217,7 @@ void coordinator_stop(struct coordinator *c)
     operations_stop(c);
 }
 
-/* ---- events --------------------------------------------------------------------------
- */
+/* ---- events ----------------------------------------------------------------------- */
 
 void coordinator_request(struct coordinator *c, struct request *r, struct instant now)
 {
@@ -267,8 +264,7 @@ void coordinator_durable(struct coordinator *c, struct instant now)
     show_metrics(c);
 }
 
-/* ---- time ----------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------- */
 
 static void expire(struct coordinator *c, struct heap *heap, struct heap_node *node,
                    const struct member *m, operation_step *start)
@@ -333,8 +329,7 @@ int64_t coordinator_deadline(const struct coordinator *c)
     return at_ms;
 }
 
-/* ---- looking in ----------------------------------------------------------------------
- */
+/* ---- looking in ------------------------------------------------------------------- */
 
 void coordinator_stats(const struct coordinator *c, struct coordinator_stats *out)
 {

@@ -19,8 +19,7 @@ static char *text(struct request *r, const char *s)
     return arena_text(&r->arena, s, strlen(s));
 }
 
-/* ---- list ----------------------------------------------------------------------------
- */
+/* ---- list ------------------------------------------------------------------------- */
 
 static Leat__GroupSummary *summary(struct request *r, const struct group *g)
 {
@@ -62,8 +61,7 @@ void request_group_list(struct coordinator *c, struct request *r)
     reply(r, list(c, r));
 }
 
-/* ---- describe ------------------------------------------------------------------------
- */
+/* ---- describe --------------------------------------------------------------------- */
 
 /* What it works on is what it has and what it has not given up yet. */
 static bool member_shares(const struct coordinator *c, struct request *r,
@@ -166,8 +164,7 @@ void request_group_describe(struct coordinator *c, struct request *r)
     reply(r, describe_all(c, r));
 }
 
-/* ---- delete --------------------------------------------------------------------------
- */
+/* ---- delete ----------------------------------------------------------------------- */
 
 static void deleted(struct operation *op)
 {

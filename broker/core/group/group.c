@@ -138,8 +138,7 @@ bool member_subscribes(const struct member *m, const char *topic)
                                          sizeof *m->topics, compare_text) != NULL;
 }
 
-/* ---- apply ---------------------------------------------------------------------------
- */
+/* ---- apply ------------------------------------------------------------------------ */
 
 static enum status apply_group(struct groups *gs, const Leat__Group__Group *r)
 {

@@ -69,8 +69,7 @@ enum {
     GROUP_SWEEP_MS = 10000,    /* how often idle groups and snapshots are looked at */
 };
 
-/* ---- operations ----------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------- */
 
 /* Stand in `group`'s line. `r` may be NULL. `member_id` may be NULL; it is copied. */
 void operation_begin(struct coordinator *c, const char *group, struct request *r,
@@ -92,8 +91,7 @@ struct member *operation_member(const struct operation *op);
 void operations_stop(struct coordinator *c);
 void operations_release(struct coordinator *c);
 
-/* ---- what several requests need ------------------------------------------------------
- */
+/* ---- what several requests need --------------------------------------------------- */
 
 struct catalog coordinator_catalog(const struct coordinator *c);
 /* Targets up to date; counts the rebalance. */
@@ -118,8 +116,7 @@ bool share_to_wire(const struct coordinator *c, struct request *r, const struct 
 /* Committed offsets of a group, sorted by topic and partition; in the request's arena. */
 const struct committed **committed_sorted(struct request *r, const struct group *g);
 
-/* ---- one file per kind of request ----------------------------------------------------
- */
+/* ---- one file per kind of request ------------------------------------------------- */
 
 void request_join(struct coordinator *c, struct request *r);
 void request_heartbeat(struct coordinator *c, struct request *r);
@@ -131,8 +128,7 @@ void request_group_describe(struct coordinator *c, struct request *r);
 void request_group_delete(struct coordinator *c, struct request *r);
 void request_reset(struct coordinator *c, struct request *r);
 
-/* ---- our own wishes ------------------------------------------------------------------
- */
+/* ---- our own wishes --------------------------------------------------------------- */
 
 void operation_expire_session(struct operation *op);
 void operation_expire_release(struct operation *op);

@@ -34,8 +34,7 @@ static const Leat__GroupResetRequest *wishes(const struct operation *op)
     return (const Leat__GroupResetRequest *)op->request->header;
 }
 
-/* ---- which partitions ----------------------------------------------------------------
- */
+/* ---- which partitions ------------------------------------------------------------- */
 
 /* False when there would be too many. */
 static bool add_row(struct reset *reset, char *name, const struct topic *t,
@@ -120,8 +119,7 @@ static bool choose_rows(struct reset *reset, const Leat__GroupResetRequest *q)
     return true;
 }
 
-/* ---- where to ------------------------------------------------------------------------
- */
+/* ---- where to --------------------------------------------------------------------- */
 
 static int64_t clamp(int64_t offset, const struct offset_question *q)
 {
@@ -163,8 +161,7 @@ static void decide_row(const struct reset *reset, struct reset_row *row,
     }
 }
 
-/* ---- answering -----------------------------------------------------------------------
- */
+/* ---- answering -------------------------------------------------------------------- */
 
 static Leat__GroupResetResult *result(struct request *r, const struct reset_row *row)
 {
@@ -225,8 +222,7 @@ static void finish(struct operation *op)
     operation_answer(op, (ProtobufCMessage *)response(op->request, op->work));
 }
 
-/* ---- carrying out --------------------------------------------------------------------
- */
+/* ---- carrying out ----------------------------------------------------------------- */
 
 static void record_row(const struct operation *op, const struct reset_row *row,
                        struct records *records)

@@ -151,8 +151,7 @@ void request_refuse(struct request *r, enum status status, const char *format, .
     append(call->text, "%s", status_name(status));
 }
 
-/* ---- the stage -----------------------------------------------------------------------
- */
+/* ---- the stage -------------------------------------------------------------------- */
 
 static void query(void *ctx, struct offset_query *q)
 {
@@ -373,8 +372,7 @@ static struct call *ask(struct scene *s, uint16_t api, const void *header)
     return call;
 }
 
-/* ---- members -------------------------------------------------------------------------
- */
+/* ---- members ---------------------------------------------------------------------- */
 
 static void hear(struct worker *w, int32_t epoch, Leat__TopicPartitions **assigned,
                  size_t n)

@@ -119,8 +119,7 @@ static void post(struct world *w, const struct letter *l)
     w->wire[w->letters++].share = share_copy(&l->share);
 }
 
-/* ---- what clients do -----------------------------------------------------------------
- */
+/* ---- what clients do -------------------------------------------------------------- */
 
 static void client_forget(struct client *c)
 {
@@ -180,8 +179,7 @@ static void client_work(struct world *w, struct client *c, bool everything)
     share_release(&got);
 }
 
-/* ---- what the coordinator does -------------------------------------------------------
- */
+/* ---- what the coordinator does ---------------------------------------------------- */
 
 static void answer(struct world *w, size_t client, unsigned life, const struct member *m)
 {
@@ -289,8 +287,7 @@ static void topic_change(struct world *w)
     settle(w);
 }
 
-/* ---- what must hold ------------------------------------------------------------------
- */
+/* ---- what must hold --------------------------------------------------------------- */
 
 /* Partitions of topics that were removed are nobody's business. */
 static bool exists(const struct world *w, const struct topic_partition *p)
@@ -484,8 +481,7 @@ START_TEST(quiet_group_settles_in_five_rounds)
 }
 END_TEST
 
-/* ---- single records ------------------------------------------------------------------
- */
+/* ---- single records --------------------------------------------------------------- */
 
 static void commit(struct world *w, uint8_t topic, int32_t partition, int64_t offset)
 {
