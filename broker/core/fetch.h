@@ -28,6 +28,7 @@ struct fetch_part {
     int64_t high_watermark;
     int64_t log_start;
     struct log_read read;
+    size_t cold_bytes; /* that were set aside for it */
 };
 
 /* The parts that one shard owns, and one round of reading them. */

@@ -20,10 +20,28 @@ static void on_cold(struct log_read *read)
     struct fetch_part *part = container_of(read, struct fetch_part, read);
     struct fetch_group *g = part->group;
 
+    g->node->cold_bytes -= part->cold_bytes;
     count_result(g, part);
     CHECK(g->reading > 0);
     if (--g->reading == 0)
         g->done(g);
+}
+
+/* Memory for cold reads is bounded for all fetches of the shard together. */
+static void read_cold(struct fetch_group *g, struct fetch_part *part, struct log *log)
+{
+    struct node *n = g->node;
+    size_t most = (size_t)config_number(n->o.config, CONFIG_MEMORY_REQUESTS);
+
+    if (n->cold_bytes > 0 && n->cold_bytes + part->read.max_bytes > most) {
+        part->status = STATUS_THROTTLED;
+        g->failed = true;
+        return;
+    }
+    part->cold_bytes = part->read.max_bytes;
+    n->cold_bytes += part->cold_bytes;
+    g->reading++;
+    log_read_cold(log, &part->read);
 }
 
 /* The offset must lie in the log; between watermark and end it only has to wait. */
@@ -84,8 +102,7 @@ static void read_part(struct fetch_group *g, struct fetch_part *part, size_t beh
     } else {
         limit = limit < share ? limit : share;
         part->read.max_bytes = limit;
-        g->reading++;
-        log_read_cold(p->log, &part->read);
+        read_cold(g, part, p->log);
     }
     *left -= limit < *left ? limit : *left;
 }

@@ -34,6 +34,8 @@ static void fire(struct node *n, struct timer *t)
     store_tick(n->store, n->now);
     if (n->quorum != NULL)
         quorum_tick(n->quorum, n->now);
+    if (n->offline > 0)
+        node_retry_partitions(n);
     gauges(n);
     timer_set(n, t, n->now.mono_ms + EVERY_MS);
 }

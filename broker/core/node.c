@@ -302,7 +302,9 @@ int64_t node_deadline(const struct node *n)
 
     if (n->coordinator != NULL && coordinator_deadline(n->coordinator) < deadline)
         deadline = coordinator_deadline(n->coordinator);
-    return n->errands != NULL ? n->now.mono_ms : deadline;
+    if (n->errands != NULL || !TAILQ_EMPTY(&n->fetches_ready))
+        return n->now.mono_ms;
+    return deadline;
 }
 
 unsigned node_shard_of(const struct uuid *topic_id, int32_t partition, unsigned shards)

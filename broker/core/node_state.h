@@ -43,8 +43,10 @@ struct node {
     TAILQ_HEAD(, fetch) fetches_ready;  /* woken: look again at the end of the turn */
     TAILQ_HEAD(, fetch) fetches_parked; /* all that wait, woken or not */
     size_t parked;
+    size_t cold_bytes;  /* that reads from disk may bring, all together */
     uint64_t fetches;   /* rotates who is served first */
     uint64_t sticky;    /* rotates the partition of keyless records */
+    size_t offline;     /* partitions whose log could not be opened */
     uint64_t producing; /* requests that wait for the disk */
 
     /* Shard 0 only. */
@@ -61,6 +63,7 @@ struct node {
 void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
                       int32_t partition, int64_t offset);
 void node_open_partitions(struct node *n);
+void node_retry_partitions(struct node *n); /* those that are offline */
 void node_close_partitions(struct node *n);
 void node_tell_groups(struct node *n); /* what changed, once per batch of records */
 STATUS_MUST_CHECK enum status node_remove_orphans(struct node *n);

@@ -38,26 +38,49 @@ static bool is_mine(const struct node *n, const struct topic *topic, int32_t num
     return node_shard_of(&topic->id, number, n->o.shards) == n->o.shard;
 }
 
+static struct log *open_log(struct node *n, struct topic *topic, int32_t number)
+{
+    const struct log_config config = log_config_of(n, topic);
+    struct log *log;
+    enum status st =
+        store_log_open(n->store, log_id_of(&topic->id, number), &config, true, &log);
+
+    if (!st)
+        return log;
+    node_log(n, LOG_LEVEL_ERROR, "partition_offline",
+             "%s/%d cannot be opened (%s); trying again every second", topic->name,
+             number, status_text(st));
+    return NULL;
+}
+
 /* A partition whose log does not open exists all the same: requests for it are told. */
 static struct partition *open_partition(struct node *n, struct topic *topic,
                                         int32_t number)
 {
-    const struct log_config config = log_config_of(n, topic);
-    struct log *log = NULL;
-    struct partition *p;
-    enum status st =
-        store_log_open(n->store, log_id_of(&topic->id, number), &config, true, &log);
+    struct log *log = open_log(n, topic, number);
 
-    if (st) {
-        node_log(n, LOG_LEVEL_ERROR, "partition_offline",
-                 "%s/%d cannot be opened (%s) and is not served until the next start",
-                 topic->name, number, status_text(st));
-        log = NULL;
+    n->offline += log == NULL;
+    return partition_new(topic->id, number, log);
+}
+
+void node_retry_partitions(struct node *n)
+{
+    struct topic *topic;
+
+    for (size_t i = 0; n->offline > 0 && (topic = map_next(&n->image.by_name, &i));) {
+        for (int32_t number = 0; number < topic->partition_count; number++) {
+            struct partition *p = topic->partitions[number].local;
+            struct log *log;
+
+            if (p == NULL || p->log != NULL)
+                continue;
+            log = open_log(n, topic, number);
+            if (log == NULL)
+                return; /* the disk has not got better */
+            partition_adopt(p, log);
+            n->offline--;
+        }
     }
-    p = partition_new(topic->id, number, log);
-    if (log != NULL)
-        log_set_owner(log, p);
-    return p;
 }
 
 static void follow_partition(struct node *n, struct topic *topic, int32_t number)
@@ -84,6 +107,7 @@ static void remove_topic(struct node *n, struct topic *topic)
             continue;
         topic->partitions[i].local = NULL;
         partition_free(p, STATUS_UNKNOWN_TOPIC_OR_PARTITION);
+        n->offline -= log == NULL;
         if (log != NULL) {
             log_set_owner(log, NULL);
             store_log_delete(n->store, log);

@@ -12,12 +12,20 @@ struct partition *partition_new(struct uuid topic_id, int32_t number, struct log
 
     p->topic_id = topic_id;
     p->number = number;
-    p->log = log;
-    p->high_watermark = log ? log_durable(log) : 0;
     TAILQ_INIT(&p->waiting[ACK_LEADER]);
     TAILQ_INIT(&p->waiting[ACK_ALL]);
     TAILQ_INIT(&p->watchers);
+    if (log != NULL)
+        partition_adopt(p, log);
     return p;
+}
+
+void partition_adopt(struct partition *p, struct log *log)
+{
+    CHECK(p->log == NULL);
+    p->log = log;
+    p->high_watermark = log_durable(log);
+    log_set_owner(log, p);
 }
 
 static void answer_waiters(struct ack_waiters *waiting, int64_t upto, enum status status)

@@ -49,6 +49,8 @@ struct partition {
 
 /* Takes over `log`, whose records up to its durable end are committed. */
 struct partition *partition_new(struct uuid topic_id, int32_t number, struct log *log);
+/* A log after all, for one that had none. */
+void partition_adopt(struct partition *p, struct log *log);
 /* Tell those who wait that it is over, and why; then the log is the caller's again. */
 void partition_free(struct partition *p, enum status why);
 

@@ -55,5 +55,5 @@ void quorum_tick(struct quorum *q, struct instant now);
 void quorum_stop(struct quorum *q);
 
 struct log *quorum_log(const struct quorum *q);
-/* Grows with every leadership, so with every start. */
+/* Of this leadership: above that of every record that an earlier one left. */
 int32_t quorum_epoch(const struct quorum *q);

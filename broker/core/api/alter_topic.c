@@ -30,6 +30,11 @@ void handle_alter_topic(struct node *n, struct request *r)
         request_refuse_memory(r);
         return;
     }
+    if (REQUEST_AS(Leat__AlterTopicRequest, r)->partitions > 0 &&
+        store_admit(n->store) == STATUS_DISK_FULL) {
+        request_refuse(r, STATUS_DISK_FULL, NULL);
+        return;
+    }
     leat__alter_topic_response__init(&alteration->answer);
     topic_change_start(n, r, &alteration->change, &alteration->answer.base, decide);
 }

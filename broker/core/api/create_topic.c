@@ -34,6 +34,10 @@ void handle_create_topic(struct node *n, struct request *r)
         request_refuse_memory(r);
         return;
     }
+    if (store_admit(n->store) == STATUS_DISK_FULL) {
+        request_refuse(r, STATUS_DISK_FULL, NULL);
+        return;
+    }
     leat__create_topic_response__init(&creation->answer);
     creation->id = uuid_random(&n->random);
     topic_change_start(n, r, &creation->change, &creation->answer.base, decide);

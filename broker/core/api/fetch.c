@@ -125,12 +125,13 @@ void handle_fetch(struct node *n, struct request *r)
     const Leat__FetchRequest *q = REQUEST_AS(Leat__FetchRequest, r);
     struct fetch *f = request_alloc(r, sizeof *f);
     int64_t wait_ms = q->max_wait_ms < WAIT_MAX_MS ? q->max_wait_ms : WAIT_MAX_MS;
+    const int64_t most = config_number(n->o.config, CONFIG_CONNECTION_BYTES);
 
     if (f != NULL) {
         f->request = r;
         f->node = n;
         f->bytes_min = q->min_bytes;
-        f->bytes_max = q->max_bytes;
+        f->bytes_max = q->max_bytes < most ? q->max_bytes : (size_t)most;
         f->last = wait_ms <= 0;
         f->deadline.fire = on_deadline;
     }

@@ -220,6 +220,33 @@ START_TEST(cold_records_come_from_the_disk)
 }
 END_TEST
 
+/* Many who read old records at a time do not take more memory than there is. */
+START_TEST(cold_reads_have_a_limit_in_all)
+{
+    char why[160];
+
+    fill(0, 1);
+    mood()->cold = true;
+    mood()->held = true;
+    ck_assert(!config_set(fake_wire_config(w), bytes_of("memory.requests"), "1M",
+                          CONFIG_FROM_FLAG, why));
+    ask_fetch_from(w, "t", 0, 0);
+    ask_fetch_from(w, "t", 0, 0);
+    ck_assert_str_eq(fake_wire_said(w), "fetch#4: topics={name='t' partitions={"
+                                        "error=THROTTLED high_watermark=2}}\n");
+    mood()->held = false;
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w),
+                     "fetch#3: topics={name='t' partitions={high_watermark=2 "
+                     "batch_bytes=95}} [0..1]\n");
+    ask_fetch_from(w, "t", 0, 0);
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w),
+                     "fetch#5: topics={name='t' partitions={high_watermark=2 "
+                     "batch_bytes=95}} [0..1]\n");
+}
+END_TEST
+
 START_TEST(time_may_end_during_a_cold_read)
 {
     fill(0, 2);
@@ -280,6 +307,7 @@ int main(void)
     tcase_add_test(tc, limits_are_kept);
     tcase_add_test(tc, partitions_take_turns);
     tcase_add_test(tc, cold_records_come_from_the_disk);
+    tcase_add_test(tc, cold_reads_have_a_limit_in_all);
     tcase_add_test(tc, time_may_end_during_a_cold_read);
     tcase_add_test(tc, deleted_topic_ends_the_wait);
     tcase_add_test(tc, stopping_broker_answers_who_waits);

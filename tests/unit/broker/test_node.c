@@ -97,7 +97,7 @@ START_TEST(logs_without_a_topic_are_removed_at_start)
 }
 END_TEST
 
-START_TEST(partition_without_a_log_says_so)
+START_TEST(partition_without_a_log_says_so_and_recovers)
 {
     fake_media_mood(fake_wire_media(w))->no_new_logs = true;
     ask_create(w, "t", 1);
@@ -112,6 +112,20 @@ START_TEST(partition_without_a_log_says_so)
         "log_start=-1}}\n"
         "fetch#3: topics={name='t' partitions={error=STORAGE_FAILED high_watermark=-1 "
         "log_start=-1}}\n");
+
+    fake_media_mood(fake_wire_media(w))->no_new_logs = false;
+    fake_wire_pass_ms(w, 1000);
+    ask_produce_to(w, "t", 0, 1);
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w), "produce#4: topics={name='t' partitions={}}\n");
+}
+END_TEST
+
+START_TEST(full_disk_takes_no_new_partitions)
+{
+    fake_media_mood(fake_wire_media(w))->full = true;
+    ask_create(w, "t", 1);
+    ck_assert_str_eq(fake_wire_said(w), "create_topic#1: DISK_FULL\n");
 }
 END_TEST
 
@@ -380,7 +394,8 @@ int main(void)
     tcase_add_test(tc, created_topic_is_seen_and_used_after_a_restart);
     tcase_add_test(tc, topic_is_not_told_before_it_is_durable);
     tcase_add_test(tc, logs_without_a_topic_are_removed_at_start);
-    tcase_add_test(tc, partition_without_a_log_says_so);
+    tcase_add_test(tc, partition_without_a_log_says_so_and_recovers);
+    tcase_add_test(tc, full_disk_takes_no_new_partitions);
     tcase_add_test(tc, offsets_are_found_by_time);
     tcase_add_test(tc, records_can_be_given_up);
     tcase_add_test(tc, settings_change_while_it_runs_and_are_kept);
