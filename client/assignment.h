@@ -24,17 +24,3 @@ STATUS_MUST_CHECK enum status assignment_add(struct assignment *a, const char *t
                                              int32_t partition);
 bool assignment_contains(const struct assignment *a, const char *topic,
                          int32_t partition);
-bool assignment_equal(const struct assignment *a, const struct assignment *b);
-
-/* How one set becomes another. */
-struct assignment_change {
-    struct assignment added;   /* only in the new one */
-    struct assignment removed; /* only in the old one */
-    struct assignment kept;    /* in both */
-};
-
-/* NO_MEMORY leaves nothing to release. */
-STATUS_MUST_CHECK enum status assignment_diff(const struct assignment *before,
-                                              const struct assignment *after,
-                                              struct assignment_change *out);
-void assignment_change_release(struct assignment_change *change);

@@ -3,9 +3,9 @@
  * The consumer inside. A *share* is one partition that it works on: what to fetch, how
  * far it has been handed out, done and committed. Shares come and go only on the
  * program's side (consumer_rebalance.c runs as a notice, from dispatch); reading,
- * heartbeats, commits and lookups go on by the engine. consumer.c is the public face,
- * consumer_poll.c hands out records, consumer_commit.c commits, consumer_lookup.c finds
- * out where to begin.
+ * heartbeats, commits and lookups go on by the engine. consumer.c opens and closes,
+ * consumer_assign.c says what is read, consumer_poll.c hands it out, consumer_commit.c
+ * commits, consumer_lookup.c finds out where to begin.
  *
  * Everything here is called with the engine's lock held, unless it says otherwise. */
 #pragma once
@@ -14,6 +14,8 @@
 #include "client/fetcher.h"
 #include "client/membership.h"
 #include "client/progress.h"
+
+enum { TOPIC_NAME_MAX = 249 };
 
 enum share_stage {
     SHARE_ARRIVED,   /* the program does not know of it yet */
@@ -131,6 +133,8 @@ struct share *consumer_share(const leat_consumer *c, const char *topic,
 /* NULL without memory. */
 struct share *consumer_add(leat_consumer *c, const char *topic, int32_t partition);
 void consumer_remove(leat_consumer *c, struct share *s);
+void consumer_remove_all(leat_consumer *c);
+void consumer_forget_topics(leat_consumer *c);
 
 /* Something the program should hear of, by the next poll. Repetitions are dropped. */
 void consumer_report(leat_consumer *c, enum status status, const char *text,

@@ -188,93 +188,7 @@ static void draft_all(struct fetcher *f)
         cluster_refresh(f->cluster);
 }
 
-static Leat__FetchPartition *partition_message(const struct fetcher *f,
-                                               const struct source *s,
-                                               struct arena *arena)
-{
-    Leat__FetchPartition *p = arena_alloc(arena, sizeof *p);
-
-    if (!p)
-        return NULL;
-    leat__fetch_partition__init(p);
-    p->partition = s->partition;
-    p->offset = s->offset;
-    p->max_bytes = (uint32_t)conf_number(f->conf, CONF_PARTITION_FETCH_BYTES);
-    return p;
-}
-
-/* A topic's entry with room for all sources that may follow. */
-static Leat__FetchTopic *topic_message(const struct source *s, size_t partitions_max,
-                                       struct arena *arena)
-{
-    Leat__FetchTopic *t = arena_alloc(arena, sizeof *t);
-
-    if (!t)
-        return NULL;
-    leat__fetch_topic__init(t);
-    t->name = s->topic->name;
-    if (!uuid_is_zero(s->topic->id)) {
-        t->topic_id.data = s->topic->id.id;
-        t->topic_id.len = UUID_BYTES;
-    }
-    t->partitions = arena_alloc(arena, partitions_max * sizeof(void *));
-    return t->partitions ? t : NULL;
-}
-
-/* Sources in a row that are of one topic share its entry. */
-static enum status fetch_message(const struct fetch *x, Leat__FetchRequest *m,
-                                 struct arena *arena)
-{
-    const struct topic *last = NULL;
-
-    m->topics = arena_alloc(arena, x->count * sizeof(void *));
-    if (!m->topics)
-        return STATUS_NO_MEMORY;
-    for (size_t i = 0; i < x->count; i++) {
-        const struct source *s = x->sources[i];
-        Leat__FetchPartition *p = partition_message(x->fetcher, s, arena);
-        Leat__FetchTopic *t;
-
-        if (!p)
-            return STATUS_NO_MEMORY;
-        if (s->topic != last) {
-            size_t run = 1;
-
-            while (i + run < x->count && x->sources[i + run]->topic == s->topic)
-                run++;
-            t = topic_message(s, run, arena);
-            if (!t)
-                return STATUS_NO_MEMORY;
-            m->topics[m->n_topics++] = t;
-            last = s->topic;
-        }
-        t = m->topics[m->n_topics - 1];
-        t->partitions[t->n_partitions++] = p;
-    }
-    return STATUS_OK;
-}
-
 static void fetch_done(void *owner, const struct answer *answer);
-
-static enum status fetch_pack(const struct fetch *x, struct writer *out)
-{
-    const struct leat_conf *conf = x->fetcher->conf;
-    Leat__FetchRequest m = LEAT__FETCH_REQUEST__INIT;
-    struct arena arena;
-    enum status st;
-
-    arena_init(&arena, 0);
-    m.max_wait_ms = (int32_t)conf_number(conf, CONF_FETCH_MAX_WAIT);
-    m.min_bytes = (uint32_t)conf_number(conf, CONF_FETCH_MIN_BYTES);
-    m.max_bytes = (uint32_t)x->reserved;
-    st = fetch_message(x, &m, &arena);
-    if (!st) {
-        rpc_pack(&m.base, out);
-        st = writer_status(out);
-    }
-    arena_release(&arena);
-    return st;
-}
 
 static enum status fetch_send(struct fetch *x)
 {
@@ -285,7 +199,7 @@ static enum status fetch_send(struct fetch *x)
     struct writer header = writer_growing();
     enum status st;
 
-    st = fetch_pack(x, &header);
+    st = fetch_request_pack(conf, x->sources, x->count, x->reserved, &header);
     if (!st)
         st = connection_send(connection, RPC_FETCH, 0,
                              (struct bytes){header.data, header.len}, NULL, 0, expires_ms,

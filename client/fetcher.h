@@ -86,3 +86,9 @@ void fetcher_drop(struct fetcher *f, struct chunk *rest);
 /* The chunk that was taken could not be read: fetch it again from `offset`, after a
  * pause. */
 void source_retry(struct fetcher *f, struct source *s, int64_t offset);
+
+/* Append the header of a request for these sources (fetcher_request.c). NO_MEMORY. */
+STATUS_MUST_CHECK enum status fetch_request_pack(const struct leat_conf *conf,
+                                                 struct source *const *sources,
+                                                 size_t count, size_t max_bytes,
+                                                 struct writer *out);

@@ -23,14 +23,6 @@ static struct assignment set_of(const char *text)
     return a;
 }
 
-static void assert_is(const struct assignment *a, const char *text)
-{
-    struct assignment expected = set_of(text);
-
-    ck_assert_msg(assignment_equal(a, &expected), "not %s", text);
-    assignment_release(&expected);
-}
-
 START_TEST(a_set_has_each_partition_once_and_in_order)
 {
     struct assignment a = set_of("returns/1 orders/2 orders/0 returns/1 orders/0");
@@ -44,37 +36,6 @@ START_TEST(a_set_has_each_partition_once_and_in_order)
     ck_assert(!assignment_contains(&a, "orders", 1));
     ck_assert(!assignment_contains(&a, "order", 2));
     assignment_release(&a);
-}
-END_TEST
-
-/* Each row: what was, what shall be, and the change. */
-static const struct {
-    const char *before, *after, *added, *removed, *kept;
-} changes[] = {
-    {"", "", "", "", ""},
-    {"", "a/0 a/1", "a/0 a/1", "", ""},
-    {"a/0 a/1", "", "", "a/0 a/1", ""},
-    {"a/0 a/1", "a/0 a/1", "", "", "a/0 a/1"},
-    {"a/0 a/1 b/0", "a/1 b/1", "b/1", "a/0 b/0", "a/1"},
-    {"a/0", "b/0", "b/0", "a/0", ""},
-};
-
-START_TEST(a_change_is_what_came_what_went_and_what_stayed)
-{
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        struct assignment before = set_of(changes[i].before);
-        struct assignment after = set_of(changes[i].after);
-        struct assignment_change change;
-
-        ck_assert_int_eq(assignment_diff(&before, &after, &change), STATUS_OK);
-        /* The change owns its names. */
-        assignment_release(&before);
-        assignment_release(&after);
-        assert_is(&change.added, changes[i].added);
-        assert_is(&change.removed, changes[i].removed);
-        assert_is(&change.kept, changes[i].kept);
-        assignment_change_release(&change);
-    }
 }
 END_TEST
 
@@ -99,7 +60,6 @@ int main(void)
     int failed;
 
     tcase_add_test(t, a_set_has_each_partition_once_and_in_order);
-    tcase_add_test(t, a_change_is_what_came_what_went_and_what_stayed);
     tcase_add_test(t, many_partitions_of_a_topic_share_its_name);
     suite_add_tcase(s, t);
     runner = srunner_create(s);
