@@ -238,6 +238,7 @@ static void on_hello(void *owner, const struct answer *answer)
     c->node_id = hello->node_id;
     c->frame_bytes_max = hello->frame_bytes_max;
     c->batch_bytes_max = hello->batch_bytes_max;
+    snprintf(c->version, sizeof c->version, "%s", hello->software_version);
     c->state = CONNECTION_READY;
     c->failures = 0;
     timer_clear(c->engine, &c->timer);

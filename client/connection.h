@@ -75,7 +75,8 @@ struct connection {
     char last_text[160];
     uint32_t frame_bytes_max; /* the broker's, from HELLO */
     uint32_t batch_bytes_max;
-    struct buf *in; /* what is being received */
+    char version[32]; /* of the broker's software */
+    struct buf *in;   /* what is being received */
     size_t in_begin, in_end;
 };
 

@@ -21,8 +21,8 @@ static void delivered(const leat_delivery *d, void *arg)
 }
 
 /* Queue a line; when the buffer is full, wait for deliveries and try again. */
-static int publish(leat_client *client, leat_producer *producer, const leat_record *record,
-                   leat_error *error)
+static int publish(leat_client *client, leat_producer *producer,
+                   const leat_record *record, leat_error *error)
 {
     int code;
 
