@@ -182,7 +182,6 @@ enum status coordinator_open(struct coordinator **out,
     enum status st;
 
     c->o = *o;
-    c->random = o->random;
     c->now = now;
     c->next_sweep_ms = now.mono_ms + GROUP_SWEEP_MS;
     groups_init(&c->groups);
@@ -192,6 +191,9 @@ enum status coordinator_open(struct coordinator **out,
     if (st)
         goto fail;
     c->leader_epoch = log_last_epoch(machine_log(c->machine)) + 1;
+    /* A broker that starts from the same seed again must not name new members like those
+     * that it has. */
+    c->random = prng_split(&o->random, (uint64_t)c->leader_epoch);
     start_sessions(c);
     forget_lost_topics(c);
     show_metrics(c);

@@ -306,6 +306,14 @@ void scene_durable(struct scene *s)
     }
 }
 
+void scene_durable_one(struct scene *s)
+{
+    if (s->log.durable == s->log.count)
+        return;
+    s->log.durable++;
+    coordinator_durable(s->c, s->now);
+}
+
 void scene_pass_ms(struct scene *s, int64_t ms)
 {
     s->now.mono_ms += ms;
@@ -385,12 +393,26 @@ static void hear(struct worker *w, int32_t epoch, Leat__TopicPartitions **assign
         w->owned[i] = assigned[0]->partitions[i];
 }
 
-const char *scene_join(struct scene *s, struct worker *w, const char *group,
-                       const char *topic)
+void scene_hear(struct worker *w, const struct call *call)
+{
+    const Leat__GroupJoinResponse *join = (const void *)call->r.answer;
+    const Leat__GroupHeartbeatResponse *beat = (const void *)call->r.answer;
+
+    CHECK(call->answered);
+    if (call->r.status != STATUS_OK)
+        return;
+    if (call->r.row->api == RPC_GROUP_JOIN) {
+        snprintf(w->id, sizeof w->id, "%s", join->member_id);
+        hear(w, join->member_epoch, join->assigned, join->n_assigned);
+    } else {
+        hear(w, beat->member_epoch, beat->assigned, beat->n_assigned);
+    }
+}
+
+struct call *scene_send_join(struct scene *s, struct worker *w, const char *group,
+                             const char *topic)
 {
     Leat__GroupJoinRequest q = LEAT__GROUP_JOIN_REQUEST__INIT;
-    const Leat__GroupJoinResponse *a;
-    struct call *call;
 
     w->group = group;
     w->topic = topic;
@@ -399,22 +421,14 @@ const char *scene_join(struct scene *s, struct worker *w, const char *group,
     q.client_id = (char *)w->name;
     q.topics = (char **)&w->topic;
     q.n_topics = 1;
-    call = ask(s, RPC_GROUP_JOIN, &q);
-    if (call->r.status != STATUS_OK)
-        return call->text;
-    a = (const Leat__GroupJoinResponse *)call->r.answer;
-    snprintf(w->id, sizeof w->id, "%s", a->member_id);
-    hear(w, a->member_epoch, a->assigned, a->n_assigned);
-    return call->text;
+    return scene_send(s, RPC_GROUP_JOIN, &q);
 }
 
-const char *scene_beat(struct scene *s, struct worker *w)
+struct call *scene_send_beat(struct scene *s, struct worker *w)
 {
     Leat__GroupHeartbeatRequest q = LEAT__GROUP_HEARTBEAT_REQUEST__INIT;
     Leat__TopicPartitions owned = LEAT__TOPIC_PARTITIONS__INIT;
     Leat__TopicPartitions *list = &owned;
-    const Leat__GroupHeartbeatResponse *a;
-    struct call *call;
 
     q.group = (char *)w->group;
     q.member_id = w->id;
@@ -424,11 +438,25 @@ const char *scene_beat(struct scene *s, struct worker *w)
     owned.topic = (char *)w->topic;
     owned.partitions = w->owned;
     owned.n_partitions = w->owned_count;
-    call = ask(s, RPC_GROUP_HEARTBEAT, &q);
-    if (call->r.status != STATUS_OK)
-        return call->text;
-    a = (const Leat__GroupHeartbeatResponse *)call->r.answer;
-    hear(w, a->member_epoch, a->assigned, a->n_assigned);
+    return scene_send(s, RPC_GROUP_HEARTBEAT, &q);
+}
+
+const char *scene_join(struct scene *s, struct worker *w, const char *group,
+                       const char *topic)
+{
+    struct call *call = scene_send_join(s, w, group, topic);
+
+    scene_durable(s);
+    scene_hear(w, call);
+    return call->text;
+}
+
+const char *scene_beat(struct scene *s, struct worker *w)
+{
+    struct call *call = scene_send_beat(s, w);
+
+    scene_durable(s);
+    scene_hear(w, call);
     return call->text;
 }
 

@@ -24,6 +24,7 @@ struct call {
 struct scene_log {
     struct writer *entries;
     size_t count, durable;
+    int32_t epochs; /* given out so far */
 };
 
 struct scene {
@@ -49,6 +50,8 @@ void scene_remove_topic(struct scene *s, const char *name);
 
 /* Everything proposed becomes durable, and what follows from it, until nothing waits. */
 void scene_durable(struct scene *s);
+/* The oldest proposal alone becomes durable, if there is one. */
+void scene_durable_one(struct scene *s);
 /* Time passes, a tick, and everything becomes durable. */
 void scene_pass_ms(struct scene *s, int64_t ms);
 /* The partitions answer the question that a reset asked. */
@@ -68,6 +71,13 @@ struct worker {
     int32_t owned[32];
     size_t owned_count;
 };
+
+/* Send, and hear the answer when it has come: for tests that do other things meanwhile.
+ */
+struct call *scene_send_join(struct scene *s, struct worker *w, const char *group,
+                             const char *topic);
+struct call *scene_send_beat(struct scene *s, struct worker *w);
+void scene_hear(struct worker *w, const struct call *call);
 
 const char *scene_join(struct scene *s, struct worker *m, const char *group,
                        const char *topic);

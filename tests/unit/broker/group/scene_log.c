@@ -68,8 +68,7 @@ int64_t log_durable(const struct log *log)
 
 int32_t log_last_epoch(const struct log *log)
 {
-    (void)log;
-    return -1;
+    return log->kept->epochs - 1;
 }
 
 void machine_propose(struct machine *m, const struct bytes *records, size_t count,
@@ -79,8 +78,8 @@ void machine_propose(struct machine *m, const struct bytes *records, size_t coun
     struct scene_log *log = m->log.kept;
     struct writer w = writer_growing();
 
-    (void)leader_epoch;
     (void)now;
+    log->epochs = leader_epoch + 1;
     for (size_t i = 0; i < count; i++) {
         write_u32(&w, (uint32_t)records[i].len);
         write_bytes(&w, records[i].data, records[i].len);

@@ -331,6 +331,23 @@ static struct writer snapshot_of(const struct groups *gs)
     return w;
 }
 
+/* What a snapshot does not show by being equal to another snapshot. */
+static void check_same_members(const struct groups *x, const struct groups *y)
+{
+    const struct group *g;
+    const struct member *m;
+
+    for (size_t i = 0; (g = map_next(&x->by_name, &i)) != NULL;)
+        for (size_t j = 0; (m = map_next(&g->members, &j)) != NULL;) {
+            const struct member *n = group_member(groups_find(y, g->name), m->id);
+
+            ck_assert_int_eq(m->epoch, n->epoch);
+            ck_assert_int_eq(m->previous_epoch, n->previous_epoch);
+            ck_assert(share_equal(&m->assigned, &n->assigned));
+            ck_assert(share_equal(&m->revoking, &n->revoking));
+        }
+}
+
 static void check_fold_of(const struct writer *records, const struct groups *expected)
 {
     struct reader r = reader_of(records->data, records->len);
@@ -348,6 +365,7 @@ static void check_fold_of(const struct writer *records, const struct groups *exp
     ck_assert(a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
     ck_assert_uint_eq(folded.member_count, expected->member_count);
     ck_assert_uint_eq(folded.offset_count, expected->offset_count);
+    check_same_members(expected, &folded);
     writer_release(&a);
     writer_release(&b);
     groups_release(&folded);
