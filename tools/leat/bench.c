@@ -199,7 +199,7 @@ void bench_close(struct bench *b)
     free(b->value);
 }
 
-leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery_fn *done,
+leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery_fn *delivered,
                               void *arg)
 {
     const char *batch = flag_text(b->i, "batch", "64K");
@@ -215,7 +215,7 @@ leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery
         leat_conf_set(conf, "batch.bytes", batch, &error) == LEAT_OK &&
         leat_conf_set(conf, "acks", acks, &error) == LEAT_OK &&
         leat_conf_set(conf, "compression.type", codec, &error) == LEAT_OK)
-        producer = leat_producer_open(b->client, conf, done, arg, &error);
+        producer = leat_producer_open(b->client, conf, delivered, arg, &error);
     leat_conf_free(conf);
     if (producer == NULL)
         fail_error(b->i->output, &error);

@@ -8,6 +8,8 @@
 #include "tools/leat/probe.h"
 #include "tools/leat/session.h"
 
+#include <sys/types.h>
+
 struct bench {
     struct invocation *i;
     leat_client *client;
@@ -40,7 +42,7 @@ void bench_print(const struct bench *b, const struct bench_result *r);
 void bench_close(struct bench *b);
 
 /* A producer with the settings of the flags and `linger`. NULL with the error printed. */
-leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery_fn *done,
+leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery_fn *delivered,
                               void *arg);
 /* A consumer over all partitions of the topic, from `where`. NULL with the error printed.
  */
