@@ -148,7 +148,7 @@ void fake_wire_open(struct fake_wire *w)
             .shards = w->count,
             .advertised_host = "localhost",
             .advertised_port = 9092,
-            .seed = 42,
+            .seed = 42, /* the same after each restart: the worst case */
             .disk = s->disk,
             .wire = &s->wire,
             .metrics = &s->metrics,

@@ -15,9 +15,13 @@ static enum status decide(struct proposal *p, struct change *c)
     struct request *r = creation->change.request;
     const Leat__CreateTopicRequest *q = REQUEST_AS(Leat__CreateTopicRequest, r);
     struct change_rules rules = change_rules_of(r->node);
-    enum status st =
-        change_create(c, &r->node->image, &rules, q, creation->id, r->node->now.wall_ms,
-                      &creation->answer.partitions, &creation->answer.replication);
+    enum status st;
+
+    do /* a seed that was used before draws what it drew before */
+        creation->id = uuid_random(&r->node->random);
+    while (image_topic_by_id(&r->node->image, creation->id) != NULL);
+    st = change_create(c, &r->node->image, &rules, q, creation->id, r->node->now.wall_ms,
+                       &creation->answer.partitions, &creation->answer.replication);
 
     if (!st && q->validate_only)
         c->count = 0;
@@ -39,6 +43,5 @@ void handle_create_topic(struct node *n, struct request *r)
         return;
     }
     leat__create_topic_response__init(&creation->answer);
-    creation->id = uuid_random(&n->random);
     topic_change_start(n, r, &creation->change, &creation->answer.base, decide);
 }
