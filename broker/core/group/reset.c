@@ -16,6 +16,8 @@ struct reset_row {
     enum status status;
     int64_t before; /* -1: nothing was committed */
     int64_t after;  /* -1: nothing shall be */
+    /* Explicit only, and only until the records are made: the request's. */
+    const Leat__OffsetPartition *explicit;
 };
 
 struct reset {
@@ -68,10 +70,15 @@ static bool add_explicit(struct reset *reset, const Leat__GroupResetRequest *q)
         const Leat__OffsetTopic *topic = q->offsets[i];
         const struct topic *t = image_topic(reset->op->c->o.image, bytes_of(topic->name));
 
-        for (size_t j = 0; j < topic->n_partitions; j++)
-            if (!add_row(reset, topic->name, t, topic->partitions[j]->partition,
-                         topic->partitions[j]->offset))
+        for (size_t j = 0; j < topic->n_partitions; j++) {
+            const Leat__OffsetPartition *wish = topic->partitions[j];
+
+            if (!add_row(reset, topic->name, t, wish->partition, wish->offset))
                 return false;
+            reset->rows[reset->count - 1].explicit = wish;
+            if (strlen(wish->metadata) > GROUP_METADATA_MAX)
+                reset->rows[reset->count - 1].status = STATUS_INVALID_COMMIT_OFFSET_SIZE;
+        }
     }
     return true;
 }
@@ -239,7 +246,9 @@ static void record_row(const struct operation *op, const struct reset_row *row,
     offset.group = op->line->group;
     offset.partition = row->at.partition;
     offset.offset = row->after;
-    offset.leader_epoch = -1;
+    offset.leader_epoch = row->explicit != NULL ? row->explicit->leader_epoch : -1;
+    if (row->explicit != NULL)
+        offset.metadata = row->explicit->metadata;
     offset.committed_ms = op->c->now.wall_ms;
     offset.committer = (char *)"reset";
     records_offset(records, &offset, row->at.topic);
