@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/storage/store_scene.h"
+
+#include "proto/base/memory.h"
+#include "proto/record/build.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct model_log *model_of(struct scene *s, const struct log *log)
+{
+    return &s->logs[log_identity(log).partition];
+}
+
+static void on_durable(void *ctx, struct log *log)
+{
+    struct scene *s = ctx;
+    struct model_log *m = model_of(s, log);
+
+    ck_assert_ptr_eq(m->log, log);
+    m->durable = log_durable(log);
+    m->reports++;
+    ck_assert_int_le(m->durable, log_end(log));
+}
+
+static void on_failed(void *ctx, enum status status, const char *what)
+{
+    struct scene *s = ctx;
+
+    s->failures++;
+}
+
+struct log_id scene_id(unsigned n)
+{
+    struct log_id id = {.partition = (int32_t)n};
+
+    memset(id.topic, 0x40 + (int)n, sizeof id.topic);
+    return id;
+}
+
+enum status scene_open(struct scene *s)
+{
+    struct store_recovery recovery;
+    char why[256];
+    enum status st = store_recover(s->disk, &recovery, why);
+
+    if (st == STATUS_OK)
+        st = store_open(&s->store, s->disk, &s->options);
+    if (st)
+        return st;
+    for (unsigned n = 0; n < SCENE_LOGS && st == STATUS_OK; n++) {
+        struct model_log *m = &s->logs[n];
+
+        m->log = NULL;
+        if (!m->exists && !m->deleted)
+            continue;
+        st = store_log_open(s->store, scene_id(n), &s->config, false, &m->log);
+        if (st == STATUS_NOT_FOUND && (m->deleted || m->durable == 0)) {
+            m->exists = false;
+            m->count = 0;
+            st = STATUS_OK;
+        }
+    }
+    return st;
+}
+
+enum status scene_close(struct scene *s)
+{
+    enum status st = store_close(s->store);
+
+    s->store = NULL;
+    return st;
+}
+
+void scene_begin(struct scene *s, uint64_t seed)
+{
+    *s = (struct scene){.sim = simdisk_new(&(struct simdisk_options){.seed = seed})};
+    s->disk = simdisk_disk(s->sim);
+    s->options = (struct store_options){
+        .journal_file_bytes = JOURNAL_BUFFER,
+        .journal_files_max = 4,
+        .hot_bytes = 2 * JOURNAL_BUFFER,
+        .on_durable = on_durable,
+        .on_failed = on_failed,
+        .ctx = s,
+    };
+    s->config = log_config_default;
+    s->config.segment_bytes = 64 * 1024;
+    s->now = (struct instant){1000, 1700000000000};
+    ck_assert_int_eq(scene_open(s), STATUS_OK);
+}
+
+static void forget_from(struct model_log *m, int64_t offset)
+{
+    while (m->count > 0 && m->batches[m->count - 1].base >= offset)
+        free(m->batches[--m->count].bytes);
+}
+
+void scene_end(struct scene *s)
+{
+    if (s->store != NULL)
+        ck_assert_int_eq(scene_close(s), STATUS_OK);
+    for (unsigned n = 0; n < SCENE_LOGS; n++) {
+        forget_from(&s->logs[n], 0);
+        free(s->logs[n].batches);
+    }
+    disk_close(s->disk);
+    simdisk_free(s->sim);
+}
+
+void scene_restart(struct scene *s)
+{
+    ck_assert_int_eq(scene_close(s), STATUS_OK);
+    ck_assert_int_eq(scene_open(s), STATUS_OK);
+}
+
+void scene_crash(struct scene *s, enum simdisk_crash_kind kind)
+{
+    if (!simdisk_is_dead(s->sim))
+        simdisk_die_at(s->sim, simdisk_ops(s->sim), SIMDISK_BEFORE);
+    if (s->store != NULL)
+        ck_assert_int_ne(scene_close(s), STATUS_OK);
+    simdisk_crash(s->sim, kind);
+}
+
+struct log *scene_log(struct scene *s, unsigned n)
+{
+    struct model_log *m = &s->logs[n];
+
+    if (m->log == NULL) {
+        ck_assert_int_eq(store_log_open(s->store, scene_id(n), &s->config, true, &m->log),
+                         STATUS_OK);
+        m->exists = true;
+    }
+    return m->log;
+}
+
+static void remember(struct model_log *m, const struct batch *b, const uint8_t *bytes)
+{
+    if (m->count == m->capacity) {
+        m->capacity = m->capacity ? m->capacity * 2 : 16;
+        m->batches = must_realloc(m->batches, m->capacity * sizeof *m->batches);
+    }
+    m->batches[m->count] = (struct model_batch){b->base_offset, batch_next_offset(b),
+                                                b->size, must_alloc(b->size)};
+    memcpy(m->batches[m->count].bytes, bytes, b->size);
+    batch_stamp(m->batches[m->count].bytes, b->base_offset, b->leader_epoch);
+    m->count++;
+}
+
+void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_t epoch,
+                     int64_t time)
+{
+    struct log *log = scene_log(s, n);
+    struct model_log *m = &s->logs[n];
+    uint8_t *value = must_alloc(size + 1);
+    struct build build;
+    struct bytes data;
+    struct batch b;
+
+    build_init(&build);
+    build_begin(&build);
+    for (int i = 0; i < count; i++) {
+        memset(value, (int)(log_end(log) + i) + (int)m->version * 7, size);
+        build_add(&build, time, (struct bytes){0}, (struct bytes){value, size}, NULL, 0);
+    }
+    ck_assert_int_eq(
+        build_finish(&build, CODEC_NONE, (struct build_producer){-1, -1, -1}, &data),
+        STATUS_OK);
+    ck_assert_int_eq(batch_parse(data, &b), STATUS_OK);
+    log_append(log, &b, data.data, epoch, s->now.wall_ms);
+    remember(m, &b, data.data);
+    build_release(&build);
+    free(value);
+}
+
+void scene_append(struct scene *s, unsigned n, int count, size_t size)
+{
+    scene_append_at(s, n, count, size, 1, s->now.wall_ms);
+}
+
+void scene_truncate(struct scene *s, unsigned n, int64_t offset)
+{
+    struct model_log *m = &s->logs[n];
+
+    forget_from(m, offset);
+    m->version++;
+    log_truncate(m->log, offset);
+    ck_assert_int_eq(log_end(m->log), offset);
+    if (m->durable > offset)
+        m->durable = offset;
+}
+
+void scene_trim(struct scene *s, unsigned n, int64_t offset)
+{
+    s->logs[n].start = offset;
+    log_trim(s->logs[n].log, offset);
+}
+
+void scene_delete(struct scene *s, unsigned n)
+{
+    struct model_log *m = &s->logs[n];
+
+    store_log_delete(s->store, m->log);
+    m->log = NULL;
+    m->exists = false;
+    m->deleted = true;
+    m->durable = m->start = 0;
+    forget_from(m, 0);
+}
+
+void scene_turn(struct scene *s)
+{
+    store_turn_end(s->store);
+    disk_poll(s->disk, false);
+}
+
+static bool all_durable(const struct scene *s)
+{
+    for (unsigned n = 0; n < SCENE_LOGS; n++)
+        if (s->logs[n].log != NULL &&
+            log_durable(s->logs[n].log) != log_end(s->logs[n].log))
+            return false;
+    return true;
+}
+
+void scene_settle(struct scene *s)
+{
+    for (int i = 0; i < 100000 && s->failures == 0 && !all_durable(s); i++)
+        scene_turn(s);
+    ck_assert(s->failures > 0 || all_durable(s));
+}
+
+void scene_flush(struct scene *s)
+{
+    scene_settle(s);
+    for (int i = 0; i < 400 && s->failures == 0; i++) {
+        s->now.mono_ms += 100;
+        if (i % 10 == 0)
+            store_tick(s->store, s->now);
+        scene_turn(s);
+    }
+}
+
+static void on_read(struct log_read *read)
+{
+    read->max_bytes = 0; /* the mark that it is done */
+}
+
+void scene_read(struct scene *s, unsigned n, int64_t from, int64_t upto, size_t max,
+                struct log_read *out)
+{
+    *out = (struct log_read){.from = from,
+                             .upto = upto,
+                             .max_bytes = max,
+                             .first_whole = true,
+                             .done = on_read};
+    if (log_read_hot(s->logs[n].log, out))
+        return;
+    log_read_cold(s->logs[n].log, out);
+    ck_assert_uint_eq(out->max_bytes, max);
+    while (out->max_bytes != 0)
+        disk_poll(s->disk, true);
+}
+
+/* The model's batch that contains `offset`. */
+static size_t model_find(const struct model_log *m, int64_t offset)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->batches[i].next > offset)
+            return i;
+    return m->count;
+}
+
+/* Compare a read's answer with the model from batch `i` on; returns the batch after. */
+static size_t compare(const struct model_log *m, size_t i, const struct log_read *r)
+{
+    for (size_t k = 0; k < r->slice_count; k++) {
+        const uint8_t *at = r->slices[k].data;
+        size_t left = r->slices[k].len;
+
+        while (left > 0) {
+            ck_assert_uint_lt(i, m->count);
+            ck_assert_uint_ge(left, m->batches[i].size);
+            ck_assert_mem_eq(at, m->batches[i].bytes, m->batches[i].size);
+            at += m->batches[i].size;
+            left -= m->batches[i].size;
+            i++;
+        }
+    }
+    return i;
+}
+
+void scene_verify(struct scene *s, unsigned n)
+{
+    struct model_log *m = &s->logs[n];
+    int64_t at = log_start(m->log), end = log_end(m->log);
+
+    ck_assert_int_eq(at, m->start);
+    if (m->count > 0)
+        ck_assert_int_eq(end, m->batches[m->count - 1].next);
+    while (at < end) {
+        size_t i = model_find(m, at), next;
+        struct log_read r;
+
+        scene_read(s, n, at, INT64_MAX, 100000, &r);
+        ck_assert_int_eq(r.status, STATUS_OK);
+        ck_assert_uint_gt(r.bytes, 0);
+        next = compare(m, i, &r);
+        at = m->batches[next - 1].next;
+        log_read_release(&r);
+    }
+}
+
+void scene_verify_survivors(struct scene *s, unsigned n)
+{
+    struct model_log *m = &s->logs[n];
+
+    if (m->log == NULL)
+        return;
+    ck_assert_int_ge(log_end(m->log), m->durable);
+    ck_assert_int_eq(log_durable(m->log), log_end(m->log));
+    forget_from(m, log_end(m->log));
+    if (m->count > 0)
+        ck_assert_int_eq(m->batches[m->count - 1].next, log_end(m->log));
+    m->start = log_start(m->log);
+    scene_verify(s, n);
+    m->durable = log_end(m->log);
+}
