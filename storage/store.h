@@ -26,7 +26,7 @@ struct store_options {
     uint64_t hot_bytes;
     uint64_t reserve_bytes; /* produce is refused when the disk has less free than this */
     /* `log`'s durable end moved to log_durable(log). Runs inside disk_poll, once per log
-     * and group, in the order of first append. */
+     * and group, in the order of first append. It may open, delete and append to logs. */
     void (*on_durable)(void *ctx, struct log *log);
     /* The disk failed in a way that allows no further promise. */
     void (*on_failed)(void *ctx, enum status status, const char *what);

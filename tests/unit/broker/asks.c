@@ -44,6 +44,36 @@ void ask_create_with(struct fake_wire *w, const char *name, const char *key,
     ask(w, RPC_CREATE_TOPIC, &q.base);
 }
 
+void ask_alter(struct fake_wire *w, const char *name, int32_t partitions, const char *key,
+               const char *value)
+{
+    Leat__AlterTopicRequest q = LEAT__ALTER_TOPIC_REQUEST__INIT;
+    Leat__ConfigEntry entry = LEAT__CONFIG_ENTRY__INIT, *list[] = {&entry};
+    char *unset[] = {(char *)key};
+
+    q.name = (char *)name;
+    q.partitions = partitions;
+    entry.key = (char *)key;
+    entry.value = (char *)value;
+    q.set = list;
+    q.n_set = key != NULL && value != NULL;
+    q.unset = unset;
+    q.n_unset = key != NULL && value == NULL;
+    ask(w, RPC_ALTER_TOPIC, &q.base);
+}
+
+void ask_topic_config(struct fake_wire *w, const char *name, const char *key)
+{
+    Leat__DescribeConfigRequest q = LEAT__DESCRIBE_CONFIG_REQUEST__INIT;
+    char *keys[] = {(char *)key};
+
+    q.resource = LEAT__DESCRIBE_CONFIG_REQUEST__RESOURCE__TOPIC;
+    q.name = (char *)name;
+    q.keys = keys;
+    q.n_keys = 1;
+    ask(w, RPC_DESCRIBE_CONFIG, &q.base);
+}
+
 void ask_delete(struct fake_wire *w, const char *name)
 {
     Leat__DeleteTopicRequest q = LEAT__DELETE_TOPIC_REQUEST__INIT;

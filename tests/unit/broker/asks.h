@@ -12,6 +12,10 @@ void ask_from(unsigned shard);
 void ask_create(struct fake_wire *w, const char *name, int32_t partitions);
 void ask_create_with(struct fake_wire *w, const char *name, const char *key,
                      const char *value);
+/* More partitions (0: as many as there are), and one key set or (value NULL) unset. */
+void ask_alter(struct fake_wire *w, const char *name, int32_t partitions, const char *key,
+               const char *value);
+void ask_topic_config(struct fake_wire *w, const char *name, const char *key);
 void ask_delete(struct fake_wire *w, const char *name);
 void ask_trim(struct fake_wire *w, const char *name, int32_t partition, int64_t before);
 void ask_metadata(struct fake_wire *w);

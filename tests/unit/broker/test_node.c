@@ -79,6 +79,45 @@ START_TEST(topic_is_not_told_before_it_is_durable)
 }
 END_TEST
 
+START_TEST(topic_grows_and_changes_its_settings)
+{
+    const struct ask_batch old = {.records = 1, .bytes = 2000};
+    const struct ask_produce large = {
+        .topic = "t", .acks = 1, .batches = &old, .count = 1};
+
+    ask_create(w, "t", 1);
+    ask_alter(w, "t", 3, "max.message.bytes", "1K");
+    fake_wire_run(w);
+    ask_produce_to(w, "t", 2, 1);
+    ask_produce(w, &large);
+    ask_topic_config(w, "t", "max.message.bytes");
+    ask_alter(w, "t", 0, "max.message.bytes", NULL);
+    fake_wire_run(w);
+    ask_produce(w, &large);
+    ask_alter(w, "t", 2, NULL, NULL);
+    ask_topic_config(w, "u", "max.message.bytes");
+    ask_topic_config(w, "t", "no.such.key");
+    fake_wire_run(w);
+    ck_assert_str_eq(
+        fake_wire_said(w),
+        "create_topic#1: topic_id=<16> partitions=1 replication=1\n"
+        "alter_topic#2: partitions=3\n"
+        "produce#4: topics={name='t' partitions={error=MESSAGE_TOO_LARGE "
+        "error_message='the batch has 2070 bytes; the topic's max.message.bytes is 1024' "
+        "base_offset=-1 log_start=-1}}\n"
+        "describe_config#5: entries={key='max.message.bytes' value='1KiB' "
+        "default_value='1048588' origin='topic' type='bytes' range='1KiB .. 64MiB' "
+        "text='largest record batch that is accepted' dynamic=true}\n"
+        "produce#3: topics={name='t' partitions={partition=2}}\n"
+        "alter_topic#6: partitions=3\n"
+        "describe_config#9: UNKNOWN_TOPIC_OR_PARTITION, there is no topic 'u'\n"
+        "describe_config#10: INVALID_CONFIG, no setting is called 'no.such.key'\n"
+        "alter_topic#8: INVALID_PARTITIONS, topic 't' has 3 partitions; their number can "
+        "only grow, not become 2\n"
+        "produce#7: topics={name='t' partitions={}}\n");
+}
+END_TEST
+
 START_TEST(logs_without_a_topic_are_removed_at_start)
 {
     struct fake_media *media = fake_wire_media(w);
@@ -393,6 +432,7 @@ int main(void)
     tcase_add_test(tc, hello_tells_what_the_broker_is);
     tcase_add_test(tc, created_topic_is_seen_and_used_after_a_restart);
     tcase_add_test(tc, topic_is_not_told_before_it_is_durable);
+    tcase_add_test(tc, topic_grows_and_changes_its_settings);
     tcase_add_test(tc, logs_without_a_topic_are_removed_at_start);
     tcase_add_test(tc, partition_without_a_log_says_so_and_recovers);
     tcase_add_test(tc, full_disk_takes_no_new_partitions);
