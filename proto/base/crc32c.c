@@ -2,44 +2,52 @@
 #include "proto/base/crc32c.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 
-/* Reflected polynomial of Castagnoli. */
+/* Castagnoli's polynomial, bit-reflected like everything here. */
 #define POLYNOMIAL 0x82f63b78u
 
-typedef uint32_t crc_variant(uint32_t crc, const uint8_t *p, size_t len);
+typedef uint32_t crc32c_run(uint32_t crc, const void *data, size_t len);
 
-/* ---- portable: eight bytes a step through eight tables --------------------------------
- */
+/* ---- portable: eight bytes a step through eight tables ---- */
+
+enum { TABLES_NONE, TABLES_FILLING, TABLES_READY };
 
 static uint32_t tables[8][256];
-static atomic_bool tables_ready;
+static atomic_int tables_state;
 
-/* Two threads may fill the tables at once: they write the same numbers. */
+static uint32_t step(uint32_t crc)
+{
+    for (int bit = 0; bit < 8; bit++)
+        crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
+    return crc;
+}
+
 static void fill_tables(void)
 {
     for (uint32_t n = 0; n < 256; n++) {
-        uint32_t crc = n;
-
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
-        __atomic_store_n(&tables[0][n], crc, __ATOMIC_RELAXED);
+        tables[0][n] = step(n);
+        for (int t = 1; t < 8; t++)
+            tables[t][n] = tables[t - 1][n] >> 8 ^ step(tables[t - 1][n] & 0xff);
     }
-    for (uint32_t n = 0; n < 256; n++)
-        for (int t = 1; t < 8; t++) {
-            uint32_t before = tables[t - 1][n];
+}
 
-            __atomic_store_n(&tables[t][n], before >> 8 ^ tables[0][before & 0xff],
-                             __ATOMIC_RELAXED);
-        }
-    atomic_store_explicit(&tables_ready, true, memory_order_release);
+/* One thread fills the tables; nobody waits for it, there is a slower way meanwhile. */
+static bool have_tables(void)
+{
+    int none = TABLES_NONE;
+
+    if (atomic_load_explicit(&tables_state, memory_order_acquire) == TABLES_READY)
+        return true;
+    if (!atomic_compare_exchange_strong(&tables_state, &none, TABLES_FILLING))
+        return false;
+    fill_tables();
+    atomic_store_explicit(&tables_state, TABLES_READY, memory_order_release);
+    return true;
 }
 
 static uint32_t by_tables(uint32_t crc, const uint8_t *p, size_t len)
 {
-    if (!atomic_load_explicit(&tables_ready, memory_order_acquire))
-        fill_tables();
     for (; len >= 8; p += 8, len -= 8) {
         uint64_t v;
 
@@ -54,54 +62,48 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *p, size_t len)
     return crc;
 }
 
-uint32_t crc32c_portable(uint32_t crc, const void *data, size_t len)
+static uint32_t by_bits(uint32_t crc, const uint8_t *p, size_t len)
 {
-    return ~by_tables(~crc, data, len);
+    for (; len > 0; p++, len--)
+        crc = step(crc ^ *p);
+    return crc;
 }
 
-/* ---- x86-64: three streams of the crc32 instruction, joined by a carry-less multiply
- * --- */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t len)
+{
+    return ~(have_tables() ? by_tables(~crc, data, len) : by_bits(~crc, data, len));
+}
+
+/* ---- x86-64: three streams of the crc32 instruction, joined by a carry-less multiply.
+ *
+ * The instruction has a latency of three and a throughput of one, so three independent
+ * streams keep it busy. The checksum of a stream is then moved over the bytes behind it:
+ * multiplied by x^(8n-33) mod P and reduced by one more crc32 instruction it is moved
+ * over n bytes. (Gopal et al., "Fast CRC Computation for iSCSI Polynomial Using CRC32
+ * Instruction", Intel, 2011.) ---- */
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #include <wmmintrin.h>
 
-/* The instruction has a latency of three and a throughput of one, so three independent
- * streams keep it busy. Stream lengths are fixed, so that the constants that shift a
- * stream's checksum over those behind it are, too. */
-enum { LONG_STREAM = 4096, SHORT_STREAM = 256 };
+#define WITH_CRC32   __attribute__((target("sse4.2")))
+#define WITH_STREAMS __attribute__((target("sse4.2,pclmul")))
 
-/* x^(8n-33) mod P, bit-reflected: multiplied into a checksum and reduced by one more
- * crc32 instruction it moves the checksum over n bytes of zeros. (Gopal et al., "Fast CRC
- * Computation for iSCSI Polynomial Using CRC32 Instruction", Intel, 2011.) */
-static uint32_t shift_constant(size_t bytes)
-{
-    uint32_t v = 0x80000000u; /* x^0 */
-
-    for (size_t n = 0; n < bytes * 8 - 33; n++)
-        v = v >> 1 ^ (v & 1 ? POLYNOMIAL : 0);
-    return v;
-}
-
-struct shifts {
-    uint32_t long_one, long_two, short_one, short_two;
+/* Rounds of three streams, longest first, with the factors that move a checksum over one
+ * and over two streams. A wrong one fails the comparison with the portable variant. */
+static const struct round {
+    size_t stream;
+    uint32_t over_one;
+    uint32_t over_two;
+} rounds[] = {
+    {1024, 0x170076fau, 0xa51b6135u},
+    {256, 0xb9e02b86u, 0xdd7e3b0cu},
+    {64, 0x9e4addf8u, 0x0d3b6092u},
 };
 
-static struct shifts shifts;
+enum { ROUNDS = sizeof rounds / sizeof rounds[0] };
 
-static void fill_shifts(void)
-{
-    __atomic_store_n(&shifts.long_one, shift_constant(LONG_STREAM), __ATOMIC_RELAXED);
-    __atomic_store_n(&shifts.long_two, shift_constant(2 * (size_t)LONG_STREAM),
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&shifts.short_one, shift_constant(SHORT_STREAM), __ATOMIC_RELAXED);
-    __atomic_store_n(&shifts.short_two, shift_constant(2 * (size_t)SHORT_STREAM),
-                     __ATOMIC_RELAXED);
-}
-
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc,
-                                                                 const uint8_t *p,
-                                                                 size_t len)
+WITH_CRC32 static uint32_t one_stream(uint32_t crc, const uint8_t *p, size_t len)
 {
     uint64_t wide = crc;
 
@@ -117,19 +119,18 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc,
     return crc;
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint64_t multiply(uint64_t crc,
-                                                                  uint32_t constant)
+WITH_STREAMS static uint64_t multiply(uint64_t crc, uint32_t factor)
 {
     __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)crc),
-                                           _mm_cvtsi64_si128((long long)constant), 0);
+                                           _mm_cvtsi64_si128((long long)factor), 0);
 
     return (uint64_t)_mm_cvtsi128_si64(product);
 }
 
-/* One round: 3 * stream bytes at p. */
-__attribute__((target("sse4.2,pclmul"))) static uint32_t three_streams(
-    uint32_t crc, const uint8_t *p, size_t stream, uint32_t one, uint32_t two)
+WITH_STREAMS static uint32_t three_streams(uint32_t crc, const uint8_t *p,
+                                           const struct round *r)
 {
+    const size_t stream = r->stream;
     uint64_t a = crc, b = 0, c = 0;
 
     for (const uint8_t *end = p + stream; p < end; p += 8) {
@@ -142,64 +143,73 @@ __attribute__((target("sse4.2,pclmul"))) static uint32_t three_streams(
         b = _mm_crc32_u64(b, vb);
         c = _mm_crc32_u64(c, vc);
     }
-    return (uint32_t)(_mm_crc32_u64(0, multiply(a, two) ^ multiply(b, one)) ^ c);
+    return (
+        uint32_t)(_mm_crc32_u64(0, multiply(a, r->over_two) ^ multiply(b, r->over_one)) ^
+                  c);
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint32_t by_streams(uint32_t crc,
-                                                                    const uint8_t *p,
-                                                                    size_t len)
+WITH_CRC32 static uint32_t crc32c_instruction(uint32_t crc, const void *data, size_t len)
 {
-    for (; len >= 3 * (size_t)LONG_STREAM; p += 3 * LONG_STREAM, len -= 3 * LONG_STREAM)
-        crc = three_streams(crc, p, LONG_STREAM, shifts.long_one, shifts.long_two);
-    for (; len >= 3 * (size_t)SHORT_STREAM;
-         p += 3 * SHORT_STREAM, len -= 3 * SHORT_STREAM)
-        crc = three_streams(crc, p, SHORT_STREAM, shifts.short_one, shifts.short_two);
-    return by_instruction(crc, p, len);
+    return ~one_stream(~crc, data, len);
+}
+
+WITH_STREAMS static uint32_t crc32c_streams(uint32_t crc, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    crc = ~crc;
+    if (len < 3 * rounds[ROUNDS - 1].stream)
+        return ~one_stream(crc, p, len);
+    for (size_t n = 0; n < ROUNDS; n++)
+        for (; len >= 3 * rounds[n].stream;
+             p += 3 * rounds[n].stream, len -= 3 * rounds[n].stream)
+            crc = three_streams(crc, p, &rounds[n]);
+    return ~one_stream(crc, p, len);
 }
 #endif
 
-/* ---- dispatch ------------------------------------------------------------------------
- */
+/* ---- dispatch ---- */
 
-static crc_variant first_use;
-static _Atomic(crc_variant *) variant = first_use;
-
-static crc_variant *choose(void)
+bool crc32c_way_at(unsigned index, struct crc32c_way *out)
 {
+    struct crc32c_way ways[3];
+    unsigned count = 0;
+
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
-        fill_shifts();
-        return by_streams;
-    }
+    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"))
+        ways[count++] = (struct crc32c_way){"sse4.2+pclmul", crc32c_streams};
     if (__builtin_cpu_supports("sse4.2"))
-        return by_instruction;
+        ways[count++] = (struct crc32c_way){"sse4.2", crc32c_instruction};
 #endif
-    return by_tables;
+    ways[count++] = (struct crc32c_way){"portable", crc32c_portable};
+    if (index >= count)
+        return false;
+    *out = ways[index];
+    return true;
 }
 
-static uint32_t first_use(uint32_t crc, const uint8_t *p, size_t len)
-{
-    crc_variant *chosen = choose();
+static crc32c_run first_use;
+static _Atomic(crc32c_run *) chosen = first_use;
 
-    atomic_store_explicit(&variant, chosen, memory_order_release);
-    return chosen(crc, p, len);
+static uint32_t first_use(uint32_t crc, const void *data, size_t len)
+{
+    struct crc32c_way best = {0};
+
+    crc32c_way_at(0, &best);
+    atomic_store_explicit(&chosen, best.run, memory_order_relaxed);
+    return best.run(crc, data, len);
 }
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t len)
 {
-    return ~atomic_load_explicit(&variant, memory_order_acquire)(~crc, data, len);
+    return atomic_load_explicit(&chosen, memory_order_relaxed)(crc, data, len);
 }
 
 const char *crc32c_variant(void)
 {
-    crc_variant *chosen = choose();
+    struct crc32c_way best = {0};
 
-#if defined(__x86_64__)
-    if (chosen == by_streams)
-        return "sse4.2+pclmul";
-    if (chosen == by_instruction)
-        return "sse4.2";
-#endif
-    return chosen == by_tables ? "portable" : "unknown";
+    crc32c_way_at(0, &best);
+    return best.name;
 }
