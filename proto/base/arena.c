@@ -36,11 +36,14 @@ void arena_release(struct arena *a)
 
 static struct arena_chunk *add_chunk(struct arena *a, size_t size)
 {
+    size_t left = a->limit > 0 ? a->limit - a->used : SIZE_MAX;
     size_t capacity = size > CHUNK_BYTES ? size : CHUNK_BYTES;
     struct arena_chunk *c;
 
-    if (a->limit > 0 && (capacity > a->limit || a->used > a->limit - capacity))
+    if (size > left)
         return NULL;
+    if (capacity > left)
+        capacity = left; /* the last chunk before the wall */
     c = malloc(sizeof *c + capacity);
     if (c == NULL)
         return NULL;

@@ -111,6 +111,8 @@ static uint64_t read_groups(struct reader *r, unsigned bits)
         uint8_t group = read_u8(r);
         uint64_t part = group & 0x7fu;
 
+        if (r->failed)
+            return 0;
         if (shift + 7 > bits && part >> (bits - shift) != 0)
             break;
         v |= part << shift;
@@ -189,7 +191,8 @@ uint8_t *write_reserve(struct writer *w, size_t len)
 {
     uint8_t *at;
 
-    if (w->failed || (w->capacity - w->len < len && !grow(w, len))) {
+    /* Even room for nothing needs a place to point at. */
+    if (w->failed || ((w->data == NULL || w->capacity - w->len < len) && !grow(w, len))) {
         w->failed = true;
         return NULL;
     }

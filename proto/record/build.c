@@ -29,6 +29,12 @@ void build_begin(struct build *b)
     write_reserve(&b->out, BATCH_HEADER);
 }
 
+/* A header's name is never null: without bytes it is empty. */
+static struct bytes name_of(const struct record_header *header)
+{
+    return header->name.len > 0 ? header->name : bytes_of("");
+}
+
 static size_t field_size(struct bytes field)
 {
     return varlong_size(field.data == NULL ? -1 : (int64_t)field.len) + field.len;
@@ -44,7 +50,7 @@ static size_t inner_size(int64_t timestamp_delta, int32_t offset_delta, struct b
                   varlong_size((int64_t)header_count);
 
     for (size_t n = 0; n < header_count; n++)
-        size += field_size(headers[n].name) + field_size(headers[n].value);
+        size += field_size(name_of(&headers[n])) + field_size(headers[n].value);
     return size;
 }
 
@@ -94,7 +100,7 @@ void build_add(struct build *b, int64_t timestamp, struct bytes key, struct byte
     p = put_field(p, value);
     p = varlong_put(p, (int64_t)header_count);
     for (size_t n = 0; n < header_count; n++) {
-        p = put_field(p, headers[n].name);
+        p = put_field(p, name_of(&headers[n]));
         p = put_field(p, headers[n].value);
     }
     CHECK(p == b->out.data + b->out.len);

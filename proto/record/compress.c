@@ -58,12 +58,15 @@ static enum status lz4_stream(LZ4F_dctx *context, struct bytes in, size_t limit,
 static enum status lz4_decompress(struct bytes in, size_t limit, struct writer *out)
 {
     LZ4F_dctx *context;
+    size_t before = out->len;
     enum status st;
 
     if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
         return STATUS_NO_MEMORY;
     st = lz4_stream(context, in, limit, out);
     LZ4F_freeDecompressionContext(context);
+    if (st)
+        out->len = before;
     return st;
 }
 

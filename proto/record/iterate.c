@@ -26,7 +26,7 @@ enum status iterate_begin(struct iterate *it, struct bytes data, size_t limit)
     struct bytes records;
     enum status st;
 
-    *it = (struct iterate){0};
+    *it = (struct iterate){.last_delta = -1};
     st = batch_parse(data, &it->batch);
     if (st)
         return st;
@@ -79,6 +79,11 @@ static bool take_record(struct iterate *it, struct record *out)
         !varint_take(&p, end, &out->header_count) || out->header_count < 0 ||
         out->header_count > end - p)
         return false;
+    /* Offsets go up and stay within the batch; compaction may leave gaps. Nobody who
+     * stored a compressed batch has looked inside it. */
+    if (offset_delta <= it->last_delta || offset_delta > it->batch.last_offset_delta)
+        return false;
+    it->last_delta = offset_delta;
     out->headers = (struct bytes){p, (size_t)(end - p)};
     out->offset =
         (int64_t)((uint64_t)it->batch.base_offset + (uint64_t)(int64_t)offset_delta);

@@ -26,7 +26,8 @@ struct iterate {
     struct batch batch;
     struct reader reader;
     int32_t done;
-    uint8_t *memory; /* decompressed records, or NULL */
+    int32_t last_delta; /* of the offset, -1 before the first record */
+    uint8_t *memory;    /* decompressed records, or NULL */
 };
 
 /* `data` is one whole batch whose checksum was checked. UNSUPPORTED_COMPRESSION,
