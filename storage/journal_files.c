@@ -276,7 +276,7 @@ static struct disk_op step_op(struct journal_files *f, disk_file dir)
     case STEP_DIR_SYNC: return (struct disk_op){.kind = DISK_SYNC, .file = dir};
     case STEP_DIR_CLOSE: return (struct disk_op){.kind = DISK_CLOSE, .file = dir};
     }
-    CHECK(!"a step");
+    CHECK(false);
     return (struct disk_op){0};
 }
 

@@ -25,7 +25,8 @@ struct content {
 struct inode {
     bool is_dir;
     struct content view, durable;
-    uint64_t cut; /* shortest length since the last sync: durable bytes beyond go with it */
+    uint64_t
+        cut; /* shortest length since the last sync: durable bytes beyond go with it */
     TAILQ_HEAD(, loose_write) loose;
     TAILQ_ENTRY(inode) link; /* all inodes, for freeing */
 };

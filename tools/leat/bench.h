@@ -42,8 +42,8 @@ void bench_print(const struct bench *b, const struct bench_result *r);
 void bench_close(struct bench *b);
 
 /* A producer with the settings of the flags and `linger`. NULL with the error printed. */
-leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery_fn *delivered,
-                              void *arg);
+leat_producer *bench_producer(struct bench *b, const char *linger,
+                              leat_delivery_fn *delivered, void *arg);
 /* A consumer over all partitions of the topic, from `where`. NULL with the error printed.
  */
 leat_consumer *bench_consumer(struct bench *b, int64_t where);
