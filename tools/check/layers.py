@@ -25,7 +25,7 @@ stddef.h stdint.h stdio.h stdlib.h string.h strings.h sys/queue.h sys/uio.h math
 protobuf-c/protobuf-c.h lz4frame.h lz4.h immintrin.h nmmintrin.h wmmintrin.h
 arm_acle.h cpuid.h stdalign.h""".split())
 PURE = ("proto", "storage", "broker/core")
-BACK_ENDS = re.compile(r"storage/disk_(uring|posix)\.[ch]$")
+BACK_ENDS = re.compile(r"storage/disk_(uring|posix|files)\.[ch]$")
 
 
 def folder_of(path):

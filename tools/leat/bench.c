@@ -199,8 +199,8 @@ void bench_close(struct bench *b)
     free(b->value);
 }
 
-leat_producer *bench_producer(struct bench *b, const char *linger, leat_delivery_fn *delivered,
-                              void *arg)
+leat_producer *bench_producer(struct bench *b, const char *linger,
+                              leat_delivery_fn *delivered, void *arg)
 {
     const char *batch = flag_text(b->i, "batch", "64K");
     const char *acks = flag_text(b->i, "acks", "all");

@@ -68,8 +68,8 @@ static void print_batch(const struct batch *b, uint64_t position)
     char time[32];
 
     printf("  %lld..%lld  %d records  %zu bytes at %llu  epoch %d  codec %s  %s\n",
-           (long long)b->base_offset, (long long)batch_next_offset(b) - 1, b->count, b->size,
-           (unsigned long long)position, b->leader_epoch,
+           (long long)b->base_offset, (long long)batch_next_offset(b) - 1, b->count,
+           b->size, (unsigned long long)position, b->leader_epoch,
            codec_name((enum codec)(b->attributes & BATCH_CODEC_MASK)),
            time_text(b->max_timestamp, time));
 }
@@ -96,7 +96,8 @@ static const char *fault_of(struct bytes data, int64_t expected, struct batch *b
 }
 
 /* Walk one segment in memory. */
-static void scan_segment(struct scan *s, const char *path, struct bytes data, int64_t base)
+static void scan_segment(struct scan *s, const char *path, struct bytes data,
+                         int64_t base)
 {
     uint64_t position = 0;
     int64_t expected = base;
@@ -130,7 +131,8 @@ static void scan_segment(struct scan *s, const char *path, struct bytes data, in
     }
     s->next_offset = expected;
     if (!s->dump && !s->i->output->quiet && s->i->output->format == OUTPUT_TEXT)
-        printf("%s: ok, offsets %lld to %lld\n", path, (long long)base, (long long)expected);
+        printf("%s: ok, offsets %lld to %lld\n", path, (long long)base,
+               (long long)expected);
 }
 
 static bool segment_base(const char *name, int64_t *base)
@@ -167,15 +169,16 @@ static int scan_file(struct scan *s, const char *path)
     int fd;
 
     if (!segment_base(slash ? slash + 1 : path, &base))
-        return fail(s->i->output, EXIT_USAGE, "%s: a segment is named <20 digits>.log", path);
+        return fail(s->i->output, EXIT_USAGE, "%s: a segment is named <20 digits>.log",
+                    path);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
         int error = errno;
 
         if (fd >= 0)
             close(fd);
-        return fail(s->i->output, error == ENOENT ? EXIT_NOT_FOUND : EXIT_REFUSED, "%s: %s",
-                    path, strerror(error));
+        return fail(s->i->output, error == ENOENT ? EXIT_NOT_FOUND : EXIT_REFUSED,
+                    "%s: %s", path, strerror(error));
     }
     memory = st.st_size > 0
                  ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
@@ -239,7 +242,8 @@ static int scan_dir(struct scan *s, const char *path)
     for (int n = 0; n < count; n++) {
         const char *name = names[n]->d_name;
         char child[4096];
-        bool fits = (size_t)snprintf(child, sizeof child, "%s/%s", path, name) < sizeof child;
+        bool fits =
+            (size_t)snprintf(child, sizeof child, "%s/%s", path, name) < sizeof child;
 
         if (code == EXIT_DONE && fits && name[0] != '.') {
             if (strncmp(name, "journal-", 8) == 0)
@@ -296,8 +300,8 @@ int run_log_verify(struct invocation *i)
                (unsigned long long)s.record_count, (unsigned long long)s.bytes,
                (unsigned long long)s.damaged);
     else
-        printf("%llu segments, %s records, %s: %llu damaged\n", (unsigned long long)s.files,
-               count_text(s.record_count, records), bytes_text(s.bytes, bytes),
-               (unsigned long long)s.damaged);
+        printf("%llu segments, %s records, %s: %llu damaged\n",
+               (unsigned long long)s.files, count_text(s.record_count, records),
+               bytes_text(s.bytes, bytes), (unsigned long long)s.damaged);
     return s.damaged == 0 ? EXIT_DONE : EXIT_REFUSED;
 }
