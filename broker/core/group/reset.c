@@ -16,6 +16,8 @@ struct reset_row {
     enum status status;
     int64_t before; /* -1: nothing was committed */
     int64_t after;  /* -1: nothing shall be */
+    /* Explicit only, and only until the records are made: the request's. */
+    const Leat__OffsetPartition *explicit;
 };
 
 struct reset {
@@ -68,10 +70,15 @@ static bool add_explicit(struct reset *reset, const Leat__GroupResetRequest *q)
         const Leat__OffsetTopic *topic = q->offsets[i];
         const struct topic *t = image_topic(reset->op->c->o.image, bytes_of(topic->name));
 
-        for (size_t j = 0; j < topic->n_partitions; j++)
-            if (!add_row(reset, topic->name, t, topic->partitions[j]->partition,
-                         topic->partitions[j]->offset))
+        for (size_t j = 0; j < topic->n_partitions; j++) {
+            const Leat__OffsetPartition *wish = topic->partitions[j];
+
+            if (!add_row(reset, topic->name, t, wish->partition, wish->offset))
                 return false;
+            reset->rows[reset->count - 1].explicit = wish;
+            if (strlen(wish->metadata) > GROUP_METADATA_MAX)
+                reset->rows[reset->count - 1].status = STATUS_INVALID_COMMIT_OFFSET_SIZE;
+        }
     }
     return true;
 }
@@ -92,31 +99,34 @@ static bool add_topic(struct reset *reset, const Leat__TopicPartitions *q)
     return true;
 }
 
-static bool add_committed(struct reset *reset)
+static enum status add_committed(struct reset *reset)
 {
     struct operation *op = reset->op;
     const struct group *g = operation_group(op);
     const struct committed **list = committed_sorted(op->request, g);
 
-    for (size_t i = 0; list != NULL && i < g->offsets.count; i++) {
+    if (list == NULL)
+        return STATUS_THROTTLED;
+    for (size_t i = 0; i < g->offsets.count; i++) {
         const struct topic *t = image_topic_by_id(op->c->o.image, list[i]->at.topic);
 
         if (t != NULL && !add_row(reset, t->name, t, list[i]->at.partition, -1))
-            return false;
+            return STATUS_TOO_MANY;
     }
-    return list != NULL;
+    return STATUS_OK;
 }
 
-static bool choose_rows(struct reset *reset, const Leat__GroupResetRequest *q)
+static enum status choose_rows(struct reset *reset, const Leat__GroupResetRequest *q)
 {
+    bool fits = true;
+
     if (reset->target == LEAT__GROUP_RESET_REQUEST__TARGET__EXPLICIT)
-        return add_explicit(reset, q);
+        return add_explicit(reset, q) ? STATUS_OK : STATUS_TOO_MANY;
     if (q->n_topics == 0)
         return add_committed(reset);
-    for (size_t i = 0; i < q->n_topics; i++)
-        if (!add_topic(reset, q->topics[i]))
-            return false;
-    return true;
+    for (size_t i = 0; fits && i < q->n_topics; i++)
+        fits = add_topic(reset, q->topics[i]);
+    return fits ? STATUS_OK : STATUS_TOO_MANY;
 }
 
 /* ---- where to --------------------------------------------------------------------- */
@@ -236,7 +246,9 @@ static void record_row(const struct operation *op, const struct reset_row *row,
     offset.group = op->line->group;
     offset.partition = row->at.partition;
     offset.offset = row->after;
-    offset.leader_epoch = -1;
+    offset.leader_epoch = row->explicit != NULL ? row->explicit->leader_epoch : -1;
+    if (row->explicit != NULL)
+        offset.metadata = row->explicit->metadata;
     offset.committed_ms = op->c->now.wall_ms;
     offset.committer = (char *)"reset";
     records_offset(records, &offset, row->at.topic);
@@ -334,6 +346,7 @@ static void start_plan(struct operation *op)
 {
     const Leat__GroupResetRequest *q = wishes(op);
     struct reset *reset = operation_alloc(op, sizeof *reset);
+    enum status st;
 
     reset->op = op;
     reset->target = q->target;
@@ -341,9 +354,13 @@ static void start_plan(struct operation *op)
     reset->validate_only = q->validate_only;
     reset->rows = operation_alloc(op, GROUP_ROWS_MAX * sizeof *reset->rows);
     op->work = reset;
-    if (!choose_rows(reset, q)) {
-        operation_refuse(op, STATUS_TOO_MANY, "reset at most %d partitions at a time",
-                         GROUP_ROWS_MAX);
+    st = choose_rows(reset, q);
+    if (st == STATUS_TOO_MANY) {
+        operation_refuse(op, st, "reset at most %d partitions at a time", GROUP_ROWS_MAX);
+        return;
+    }
+    if (st != STATUS_OK) {
+        operation_refuse(op, st, NULL);
         return;
     }
     keep_names(reset);

@@ -4,7 +4,7 @@
  * off, damaged, or contradicts itself. */
 #include "proto/record/batch.h"
 
-#include "golden.h"
+#include "tests/unit/proto/golden.h"
 #include "proto/base/crc32c.h"
 #include "tests/unit/proto/suite.h"
 

@@ -3,7 +3,7 @@
  * What is built is what is read: records of every shape, with and without compression. */
 #include "proto/record/build.h"
 
-#include "golden.h"
+#include "tests/unit/proto/golden.h"
 #include "proto/base/crc32c.h"
 #include "proto/base/prng.h"
 #include "tests/unit/proto/suite.h"
