@@ -83,8 +83,10 @@ enum status parcel_finish(struct parcel *p, enum codec codec)
     if (p->batch.data != NULL)
         return STATUS_OK;
     st = build_finish(&p->build, codec, nobody, &p->batch);
-    if (st)
+    if (st) {
+        p->build.squeezed.failed = false; /* the next attempt may find memory */
         return st;
+    }
     p->buf.data = (uint8_t *)p->batch.data;
     p->buf.capacity = p->batch.len;
     return STATUS_OK;
@@ -167,10 +169,9 @@ static struct parcel *open_parcel(const struct lane *lane)
 {
     struct parcel *last = TAILQ_LAST(&lane->parcels, parcels);
 
-    if (last == NULL || last->batch.data != NULL ||
-        (lane->sending && last == TAILQ_FIRST(&lane->parcels)))
-        return NULL;
-    return last;
+    if (last == NULL || (lane->sending && last == TAILQ_FIRST(&lane->parcels)))
+        return NULL; /* what is on its way may be worked on without the lock */
+    return last->batch.data == NULL ? last : NULL;
 }
 
 size_t lane_open_bytes(const struct lane *lane)

@@ -173,8 +173,9 @@ static void take_answer(struct connection *c, struct request *r, const struct fr
     r->busy = false;
 
     if (st) {
-        connection_lose(c, STATUS_PROTOCOL, "%s:%u: an answer to %s that cannot be read",
-                        c->host, c->port, rpc_api_row(f->api)->name);
+        connection_lose(c, st == STATUS_NO_MEMORY ? st : STATUS_PROTOCOL,
+                        "%s:%u: an answer to %s that cannot be read", c->host, c->port,
+                        rpc_api_row(f->api)->name);
     } else {
         if (f->flags & FRAME_ERROR) {
             const Leat__ErrorResponse *e = (const void *)message;

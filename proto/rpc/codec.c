@@ -24,27 +24,39 @@ const struct rpc_api_row *rpc_api_row(uint16_t api)
     return NULL;
 }
 
-static void *take(void *arena, size_t size)
+struct taking {
+    struct arena *arena;
+    bool no_memory; /* and not merely past the arena's limit */
+};
+
+static void *take(void *taking, size_t size)
 {
-    return arena_alloc(arena, size);
+    struct taking *t = taking;
+    void *p = arena_alloc(t->arena, size);
+
+    if (p == NULL)
+        t->no_memory = t->arena->limit == 0 || (size < t->arena->limit / 2 &&
+                                                t->arena->used < t->arena->limit / 2);
+    return p;
 }
 
 /* The arena gives everything back at once. */
-static void give_back(void *arena, void *p)
+static void give_back(void *taking, void *p)
 {
-    (void)arena;
+    (void)taking;
     (void)p;
 }
 
 enum status rpc_unpack(const ProtobufCMessageDescriptor *type, struct bytes in,
                        struct arena *arena, ProtobufCMessage **out)
 {
-    ProtobufCAllocator allocator = {take, give_back, arena};
+    struct taking t = {.arena = arena};
+    ProtobufCAllocator allocator = {take, give_back, &t};
     ProtobufCMessage *m = protobuf_c_message_unpack(
         type, &allocator, in.len, in.data ? in.data : (const uint8_t *)"");
 
     if (m == NULL)
-        return STATUS_INVALID_REQUEST;
+        return t.no_memory ? STATUS_NO_MEMORY : STATUS_INVALID_REQUEST;
     *out = m;
     return STATUS_OK;
 }

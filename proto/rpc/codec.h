@@ -30,7 +30,7 @@ const struct rpc_api_row *rpc_api_row(uint16_t api);
 const struct rpc_api_row *rpc_api_at(size_t index);
 
 /* Unpack `in` as a message of `type` into `arena`. INVALID_REQUEST if it is not one, or
- * if it would need more than the arena may hold. */
+ * if it would need more than the arena may hold; NO_MEMORY. */
 STATUS_MUST_CHECK enum status rpc_unpack(const ProtobufCMessageDescriptor *type,
                                          struct bytes in, struct arena *arena,
                                          ProtobufCMessage **out);
