@@ -279,6 +279,11 @@ struct fake_media *fake_media_new(void)
     return m;
 }
 
+void fake_media_recover(struct fake_media *m)
+{
+    CHECK(!m->mood.held);
+}
+
 static void free_log(struct fake_media *m, struct log *log)
 {
     TAILQ_REMOVE(&m->logs, log, link);

@@ -14,6 +14,9 @@ struct fake_media;
 struct fake_media *fake_media_new(void);
 void fake_media_free(struct fake_media *m);
 
+/* Before a broker starts on it: what a crash left is brought into order. */
+void fake_media_recover(struct fake_media *m);
+
 /* A shard's view of it. */
 struct disk *fake_media_disk(struct fake_media *m);
 void fake_media_disk_free(struct disk *d);

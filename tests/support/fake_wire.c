@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { QUIET_TURNS = 12 };
+
 struct shard {
     struct wire wire;
     struct fake_wire *owner;
@@ -137,6 +139,8 @@ void fake_wire_open(struct fake_wire *w)
 {
     char why[256];
 
+    fake_media_recover(w->media);
+    w->failure[0] = '\0';
     config_init(&w->config);
     for (unsigned i = 0; i < w->count; i++) {
         struct shard *s = &w->shards[i];
@@ -195,8 +199,10 @@ void fake_wire_turn(struct fake_wire *w)
 
 void fake_wire_run(struct fake_wire *w)
 {
-    while (turn(w, true) || turn(w, true))
-        ;
+    /* Disks may take their time: quiet is what stays quiet. */
+    for (int quiet = 0; quiet < QUIET_TURNS; quiet++)
+        if (turn(w, true))
+            quiet = 0;
 }
 
 void fake_wire_pass_ms(struct fake_wire *w, int64_t ms)
@@ -206,16 +212,29 @@ void fake_wire_pass_ms(struct fake_wire *w, int64_t ms)
     fake_wire_run(w);
 }
 
-void fake_wire_close(struct fake_wire *w)
+static void end(struct fake_wire *w, bool cleanly)
 {
-    fake_media_mood(w->media)->held = false;
     for (unsigned i = 0; i < w->count; i++)
         node_stop(w->shards[i].node, w->now);
     fake_wire_run(w);
-    for (unsigned i = 0; i < w->count; i++)
-        CHECK(!node_close(w->shards[i].node));
+    for (unsigned i = 0; i < w->count; i++) {
+        enum status st = node_close(w->shards[i].node);
+
+        CHECK(!cleanly || !st);
+    }
     CHECK(w->asked == w->answered);
     config_release(&w->config);
+}
+
+void fake_wire_close(struct fake_wire *w)
+{
+    fake_media_mood(w->media)->held = false;
+    end(w, true);
+}
+
+void fake_wire_break(struct fake_wire *w)
+{
+    end(w, false);
 }
 
 void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,

@@ -26,6 +26,9 @@ void fake_wire_free(struct fake_wire *w);
 void fake_wire_open(struct fake_wire *w);
 void fake_wire_close(struct fake_wire *w);
 
+/* The end of a broker whose disk is dead: nothing is written any more. */
+void fake_wire_break(struct fake_wire *w);
+
 /* One request, to the shard of some connection. The header is packed and unpacked as on
  * the way from a client; `payload` is copied. */
 void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,
