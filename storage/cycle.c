@@ -356,7 +356,7 @@ static void on_content_sized(struct disk_op *op)
 
     store_done(s);
     if (op->status != STATUS_OK) {
-        on_write_given_up(op);
+        write_failed(s, op->status);
         return;
     }
     c->iov = (struct iovec){c->content.data, c->content.len};
