@@ -141,7 +141,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_set_timeout(tc, 50);
+    tcase_set_timeout(tc, 200);
     tcase_add_test(tc, everybody_is_answered_once);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
