@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The native language: a preface, then frames whose header is a protobuf message and
+ * whose payload is handed on as it lies. */
+#include "broker/io/connection.h"
+#include "proto/base/check.h"
+#include "proto/rpc/frame.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    /* What a header may decode into, beyond a multiple of its own size. */
+    ARENA_BYTES = 16 * 1024 * 1024,
+    ARENA_FACTOR = 16,
+};
+
+static enum protocol_match native_match(const uint8_t *first, size_t len)
+{
+    uint8_t ours[FRAME_PREFACE];
+
+    preface_write(ours, FRAME_PROTOCOL_VERSION);
+    for (size_t i = 0; i < len && i < FRAME_PREFACE; i++)
+        if (i != 4 && i != 5 && first[i] != ours[i])
+            return MATCH_NO;
+    return len < FRAME_PREFACE ? MATCH_MAYBE : MATCH_YES;
+}
+
+/* One frame into the output: head and header in one piece, the payload as it lies. */
+static void put_frame(struct connection *c, const struct frame *ask, unsigned flags,
+                      const ProtobufCMessage *header, struct slice *slices, size_t count)
+{
+    size_t header_bytes = rpc_packed_size(header);
+    size_t payload = 0;
+    struct frame f = *ask;
+    struct writer w;
+    uint8_t *at;
+
+    for (size_t i = 0; i < count; i++)
+        payload += slices[i].len;
+    f.flags = (uint16_t)(FRAME_RESPONSE | flags);
+    f.header_bytes = (uint32_t)header_bytes;
+    f.length = (uint32_t)(FRAME_HEAD - 4 + header_bytes + payload);
+    at = output_reserve(&c->out, FRAME_HEAD + header_bytes);
+    frame_write(at, &f);
+    w = writer_fixed(at + FRAME_HEAD, header_bytes);
+    rpc_pack(header, &w);
+    CHECK(!w.failed);
+    for (size_t i = 0; i < count; i++)
+        output_slice(&c->out, &slices[i]);
+    connection_touch(c);
+}
+
+static void put_error(struct connection *c, const struct frame *ask, enum status status,
+                      const char *message)
+{
+    Leat__ErrorResponse e = LEAT__ERROR_RESPONSE__INIT;
+
+    e.error = status;
+    e.error_message = (char *)(uintptr_t)(message ? message : status_text(status));
+    if ((ask->flags & FRAME_ONE_WAY) == 0)
+        put_frame(c, ask, FRAME_ERROR, &e.base, NULL, 0);
+}
+
+static void native_answer(struct connection *c, struct call *call)
+{
+    struct request *r = &call->request;
+    const struct frame ask = {.api = r->row->api, .correlation = call->correlation};
+
+    if (r->one_way)
+        return;
+    if (r->status)
+        put_error(c, &ask, r->status, r->message);
+    else
+        put_frame(c, &ask, 0, r->answer, r->slices, r->slice_count);
+}
+
+static size_t take_preface(struct connection *c, struct input in, size_t *whole)
+{
+    uint16_t version;
+
+    if (in.len < FRAME_PREFACE) {
+        *whole = FRAME_PREFACE;
+        return 0;
+    }
+    CHECK(!preface_read(in.data, &version));
+    preface_write(output_reserve(&c->out, FRAME_PREFACE), FRAME_PROTOCOL_VERSION);
+    connection_touch(c);
+    c->state = CONNECTION_GREETING;
+    if (version != FRAME_PROTOCOL_VERSION) {
+        char text[96];
+        const struct frame nobody = {.api = RPC_HELLO};
+
+        snprintf(text, sizeof text, "this broker speaks version %d of the protocol",
+                 FRAME_PROTOCOL_VERSION);
+        put_error(c, &nobody, STATUS_UNSUPPORTED_VERSION, text);
+        connection_finish(c, "it speaks another version of the protocol");
+    }
+    return FRAME_PREFACE;
+}
+
+/* The head of a frame; false when it is not all there, or when the stream is lost. */
+static bool read_head(struct connection *c, struct input in, struct frame *f)
+{
+    bool greeting = c->state == CONNECTION_GREETING;
+    size_t limit = greeting ? CONNECTION_GREETING_BYTES : c->set->frame_max;
+    char text[96];
+    enum status st;
+
+    if (in.len < FRAME_HEAD)
+        return false;
+    st = frame_read(in.data, limit, f);
+    if (!st && (f->flags & (FRAME_RESPONSE | FRAME_ERROR)) == 0)
+        return true;
+    if (st == STATUS_FRAME_TOO_LARGE) {
+        /* Its head can be believed, so the peer may learn why. */
+        *f = (struct frame){.api = load_u16(in.data + 4),
+                            .correlation = load_u32(in.data + 8)};
+        snprintf(text, sizeof text, "a frame may have %zu bytes, this one has %u", limit,
+                 load_u32(in.data));
+        put_error(c, f, st, text);
+        connection_finish(c, "a frame is larger than it may be");
+    } else {
+        connection_finish(c, "a frame's head makes no sense");
+    }
+    return false;
+}
+
+/* The first request must be HELLO, and no other may be. */
+static bool greeting_is_kept(struct connection *c, const struct frame *f)
+{
+    if (c->state == CONNECTION_GREETING && f->api != RPC_HELLO) {
+        put_error(c, f, STATUS_INVALID_REQUEST,
+                  "the first request of a connection must be HELLO");
+        connection_finish(c, "its first request is not HELLO");
+        return false;
+    }
+    if (c->state == CONNECTION_OPEN && f->api == RPC_HELLO) {
+        put_error(c, f, STATUS_INVALID_REQUEST, "HELLO was said already");
+        return false;
+    }
+    return true;
+}
+
+static void greet(struct connection *c, const ProtobufCMessage *header)
+{
+    const Leat__HelloRequest *hello = (const Leat__HelloRequest *)(const void *)header;
+
+    snprintf(c->client_id, sizeof c->client_id, "%s", hello->client_id);
+    c->state = CONNECTION_OPEN;
+}
+
+static void ask(struct connection *c, const struct frame *f, struct input in)
+{
+    const struct bytes header = {in.data + FRAME_HEAD, f->header_bytes};
+    const struct rpc_api_row *row = rpc_api_row(f->api);
+    struct call *call;
+    struct request *r;
+    ProtobufCMessage *m;
+
+    if (row == NULL) {
+        put_error(c, f, STATUS_UNKNOWN_API, NULL);
+        return;
+    }
+    call = connection_call(c);
+    r = &call->request;
+    arena_init(&r->arena, ARENA_BYTES + ARENA_FACTOR * (size_t)f->header_bytes);
+    if (rpc_unpack(row->request, header, &r->arena, &m)) {
+        put_error(c, f, STATUS_INVALID_REQUEST,
+                  "the header is not this request's message");
+        connection_forget(c, call);
+        return;
+    }
+    if (row->api == RPC_HELLO)
+        greet(c, m);
+    call->correlation = f->correlation;
+    r->row = row;
+    r->header = m;
+    r->one_way = (f->flags & FRAME_ONE_WAY) != 0;
+    if (frame_payload_bytes(f) > 0)
+        r->payload = slice_of(in.chunk, header.data + header.len, frame_payload_bytes(f));
+    connection_ask(c, call, FRAME_HEAD + frame_payload_bytes(f));
+}
+
+static size_t native_take(struct connection *c, struct input in, size_t *whole)
+{
+    struct frame f;
+    size_t bytes;
+
+    if (c->state == CONNECTION_NEW)
+        return take_preface(c, in, whole);
+    if (!read_head(c, in, &f))
+        return 0;
+    bytes = (size_t)f.length + 4;
+    if (in.len < bytes) {
+        *whole = bytes;
+        return 0;
+    }
+    if (greeting_is_kept(c, &f))
+        ask(c, &f, in);
+    return bytes;
+}
+
+const struct protocol native_protocol = {
+    .name = "native",
+    .match = native_match,
+    .take = native_take,
+    .answer = native_answer,
+};
