@@ -4,6 +4,7 @@
 #include "proto/base/check.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { STOP_GRACE_MS = 50 };
@@ -24,6 +25,17 @@ static void on_late_end(struct engine *e)
     client_free(container_of(e, struct leat_client, engine));
 }
 
+/* Members of a group are named from it, so two programs that start in the same
+ * millisecond must not share it. */
+static uint64_t seed(void)
+{
+    uint64_t bits;
+
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits)
+        bits = (uint64_t)engine_wall_ms() << 20 ^ (uint64_t)getpid();
+    return bits;
+}
+
 leat_client *leat_client_open(const leat_conf *conf, leat_error *error)
 {
     struct leat_client *client = calloc(1, sizeof *client);
@@ -36,7 +48,7 @@ leat_client *leat_client_open(const leat_conf *conf, leat_error *error)
     if (client->conf == NULL)
         goto fail_client;
     TAILQ_INIT(&client->attachments);
-    prng_init(&client->random, (uint64_t)engine_wall_ms() ^ (uint64_t)(uintptr_t)client);
+    prng_init(&client->random, seed());
     st = engine_open(&client->engine, conf_number(client->conf, CONF_CLIENT_THREADS) > 0);
     if (st)
         goto fail_conf;
