@@ -210,7 +210,7 @@ static enum status consumer_init(leat_consumer *c)
     st = timers_init(c);
     if (st)
         return st;
-    st = membership_init(&c->membership, cluster, c->conf);
+    st = membership_init(&c->membership, cluster, c->conf, &c->client->random);
     if (st)
         goto fail_timers;
     st = fetcher_init(&c->fetcher, cluster, c->conf);

@@ -154,7 +154,7 @@ static enum status commit_send(struct commit *commit, int64_t deadline_ms)
     m.group = (char *)conf_text(commit->consumer->conf, CONF_GROUP_ID);
     m.member_epoch = commit->member_epoch = member->epoch;
     if (member->epoch >= 0)
-        m.member_id = member->member_id;
+        m.member_id = (char *)member->member_id;
     m.topics = arena_alloc(&arena, commit->count * sizeof(void *));
     if (!m.topics)
         st = STATUS_NO_MEMORY;

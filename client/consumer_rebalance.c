@@ -270,12 +270,11 @@ static void on_left(struct membership *m)
     engine_changed(m->cluster->engine);
 }
 
-static void on_failed(struct membership *m, const struct answer *answer)
+static void on_failed(struct membership *m, enum status why, const char *text)
 {
     leat_consumer *c = container_of(m, leat_consumer, membership);
 
-    consumer_report(c, answer->status, answer->text,
-                    m->state == MEMBER_JOINING ? "join" : "heartbeat",
+    consumer_report(c, why, text, m->state == MEMBER_JOINING ? "join" : "heartbeat",
                     conf_text(c->conf, CONF_GROUP_ID));
 }
 

@@ -107,9 +107,9 @@ static size_t room(struct fetcher *f)
     return left < most ? left : most;
 }
 
-/* The request to `node_id` that is being put together, or a new one; NULL if there must
- * be none. */
-static struct fetch *draft(struct fetcher *f, int32_t node_id)
+/* The request to `node_id` that is being put together, or a new one. AGAIN if there must
+ * be none now: then whatever ends that also pumps. */
+static enum status draft(struct fetcher *f, int32_t node_id, struct fetch **out)
 {
     struct fetch *x;
     size_t under_way = 0, bytes;
@@ -117,21 +117,22 @@ static struct fetch *draft(struct fetcher *f, int32_t node_id)
     TAILQ_FOREACH (x, &f->fetches, link) {
         if (x->node_id != node_id)
             continue;
-        if (!x->request)
-            return x;
+        if (!x->request) {
+            *out = x;
+            return STATUS_OK;
+        }
         under_way++;
     }
-    if (under_way >= FETCHES_PER_NODE)
-        return NULL;
-    bytes = room(f);
+    bytes = under_way < FETCHES_PER_NODE ? room(f) : 0;
     if (bytes == 0)
-        return NULL;
+        return STATUS_AGAIN;
     x = fetch_new(f, node_id);
     if (!x)
-        return NULL;
+        return STATUS_NO_MEMORY;
     x->reserved = bytes;
     f->reserved += bytes;
-    return x;
+    *out = x;
+    return STATUS_OK;
 }
 
 static void pause_at(struct fetcher *f, int64_t at_ms)
@@ -169,6 +170,7 @@ static void draft_all(struct fetcher *f)
     TAILQ_FOREACH (s, &f->sources, link) {
         const int32_t leader = source_leader(s);
         struct fetch *x;
+        enum status st;
 
         if (!source_wants(f, s))
             continue;
@@ -180,8 +182,10 @@ static void draft_all(struct fetcher *f)
             leaderless = true;
             continue;
         }
-        x = draft(f, leader);
-        if (x && fetch_add(x, s))
+        st = draft(f, leader, &x);
+        if (!st)
+            st = fetch_add(x, s);
+        if (st == STATUS_NO_MEMORY)
             source_pause(f, s);
     }
     if (leaderless)

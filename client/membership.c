@@ -3,7 +3,6 @@
 
 #include "proto/base/check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const assignors[] = {"", "range", "sticky"};
@@ -19,15 +18,10 @@ static void pause_before(struct membership *m, int64_t pause_ms)
 }
 
 /* Tell the owner, and try the same again in a while. */
-static void stumble(struct membership *m, const struct answer *answer)
+static void stumble(struct membership *m, enum status why, const char *text)
 {
     pause_before(m, conf_number(m->conf, CONF_RETRY_BACKOFF_MAX));
-    m->failed(m, answer);
-}
-
-static void stumble_without_memory(struct membership *m)
-{
-    stumble(m, &(struct answer){.status = STATUS_NO_MEMORY, .text = "", .node_id = -1});
+    m->failed(m, why, text);
 }
 
 /* ---- what the group says ---- */
@@ -73,8 +67,7 @@ static void forget(struct membership *m)
     m->state = MEMBER_OUT;
     m->epoch = -1;
     m->again = false;
-    free(m->member_id);
-    m->member_id = NULL;
+    m->member_id[0] = 0;
 }
 
 /* ---- join ---- */
@@ -85,24 +78,25 @@ static void join(struct membership *m)
 
     request.group = (char *)conf_text(m->conf, CONF_GROUP_ID);
     request.client_id = (char *)conf_text(m->conf, CONF_CLIENT_ID);
+    request.member_id = m->member_id;
     request.topics = (char **)m->topics;
     request.n_topics = m->topic_count;
     request.assignor = (char *)assignors[conf_number(m->conf, CONF_GROUP_ASSIGNOR)];
     request.session_timeout_ms = (int32_t)conf_number(m->conf, CONF_SESSION_TIMEOUT);
     m->call.once = false;
     if (call_start(&m->call, RPC_GROUP_JOIN, &request.base, call_deadline(m)))
-        stumble_without_memory(m);
+        stumble(m, STATUS_NO_MEMORY, "");
 }
 
 static void joined(struct membership *m, const Leat__GroupJoinResponse *r)
 {
-    free(m->member_id);
-    m->member_id = strdup(r->member_id);
-    if (!m->member_id) {
-        /* Nameless we cannot stay: the group will miss us after the session time. */
-        stumble_without_memory(m);
+    const size_t len = strnlen(r->member_id, MEMBER_ID_MAX);
+
+    if (len == 0 || len == MEMBER_ID_MAX) {
+        stumble(m, STATUS_PROTOCOL, "the broker gave no name that can be used");
         return;
     }
+    memcpy(m->member_id, r->member_id, len + 1);
     was_told(m, r->member_epoch, r->heartbeat_interval_ms, r->assigned, r->n_assigned);
 }
 
@@ -162,7 +156,7 @@ static enum status beat_start(struct membership *m)
 static void beat(struct membership *m)
 {
     if (beat_start(m))
-        stumble_without_memory(m);
+        stumble(m, STATUS_NO_MEMORY, "");
 }
 
 void membership_beat(struct membership *m)
@@ -198,7 +192,7 @@ void membership_leave(struct membership *m)
     request.group = (char *)conf_text(m->conf, CONF_GROUP_ID);
     request.member_id = m->member_id;
     m->call.once = true;
-    if (!m->member_id ||
+    if (!m->member_id[0] ||
         call_start(&m->call, RPC_GROUP_LEAVE, &request.base, call_deadline(m)))
         timer_set_at(m->cluster->engine, &m->timer, engine_now_ms());
 }
@@ -221,7 +215,7 @@ static void beaten(struct membership *m, const struct answer *answer)
         return;
     }
     if (answer->status) {
-        stumble(m, answer);
+        stumble(m, answer->status, answer->text);
         return;
     }
     r = (const Leat__GroupHeartbeatResponse *)answer->message;
@@ -236,7 +230,7 @@ static void on_answer(struct call *call, const struct answer *answer)
     case MEMBER_OUT: break;
     case MEMBER_JOINING:
         if (answer->status)
-            stumble(m, answer);
+            stumble(m, answer->status, answer->text);
         else
             joined(m, (const Leat__GroupJoinResponse *)answer->message);
         break;
@@ -260,11 +254,12 @@ static void on_timer(struct engine_timer *t)
 }
 
 enum status membership_init(struct membership *m, struct cluster *cluster,
-                            const struct leat_conf *conf)
+                            const struct leat_conf *conf, struct prng *random)
 {
     enum status st;
 
-    *m = (struct membership){.cluster = cluster, .conf = conf, .epoch = -1};
+    *m = (struct membership){
+        .cluster = cluster, .conf = conf, .random = random, .epoch = -1};
     assignment_init(&m->target);
     st = timer_init(cluster->engine, &m->timer, on_timer);
     if (st)
@@ -285,7 +280,6 @@ void membership_release(struct membership *m)
     call_release(&m->call);
     timer_release(m->cluster->engine, &m->timer);
     assignment_release(&m->target);
-    free(m->member_id);
 }
 
 void membership_join(struct membership *m, const char *const *topics, size_t count)
@@ -296,5 +290,6 @@ void membership_join(struct membership *m, const char *const *topics, size_t cou
     if (m->state != MEMBER_OUT)
         return;
     m->state = MEMBER_JOINING;
+    uuid_format(uuid_random(m->random), m->member_id);
     timer_set_at(m->cluster->engine, &m->timer, engine_now_ms());
 }

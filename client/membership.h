@@ -12,6 +12,8 @@
 #include "client/assignment.h"
 #include "client/call.h"
 
+enum { MEMBER_ID_MAX = 256 };
+
 enum member_state {
     MEMBER_OUT,
     MEMBER_JOINING,
@@ -22,8 +24,11 @@ enum member_state {
 struct membership {
     struct cluster *cluster;
     const struct leat_conf *conf;
+    struct prng *random; /* for names */
     enum member_state state;
-    char *member_id;           /* NULL: the broker has not named us yet */
+    /* We name ourselves, so that a join whose answer was lost can be repeated without
+     * leaving a ghost behind that holds partitions. */
+    char member_id[MEMBER_ID_MAX];
     int32_t epoch;             /* -1: not a member */
     struct assignment target;  /* what the group wants us to work on */
     const char *const *topics; /* the owner's */
@@ -41,12 +46,13 @@ struct membership {
     void (*told)(struct membership *m); /* `target` is new */
     void (*lost)(struct membership *m); /* the group has put us out; state is OUT */
     void (*left)(struct membership *m); /* as we wished; state is OUT */
-    void (*failed)(struct membership *m, const struct answer *answer);
+    void (*failed)(struct membership *m, enum status why, const char *text);
 };
 
 STATUS_MUST_CHECK enum status membership_init(struct membership *m,
                                               struct cluster *cluster,
-                                              const struct leat_conf *conf);
+                                              const struct leat_conf *conf,
+                                              struct prng *random);
 void membership_release(struct membership *m);
 
 /* Join with these topics (borrowed until it is left), as soon as an earlier membership

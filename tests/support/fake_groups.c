@@ -13,7 +13,7 @@
 enum { MEMBERS_MAX = 8, TOPICS_MAX = 4, PARTITIONS_MAX = 16, AWAIT_S = 20 };
 
 struct member {
-    char id[32]; /* empty: free */
+    char id[64]; /* empty: free */
     int32_t epoch;
     bool wants[TOPICS_MAX];
 };
@@ -102,6 +102,20 @@ static void remove_member(struct fake_groups *g, int m)
                 g->places[t][p] = (struct place){.owner = -1, .target = -1};
 }
 
+static int add_member(struct fake_groups *g, const char *id)
+{
+    int m = 0;
+
+    while (g->members[m].id[0])
+        CHECK(++m < MEMBERS_MAX);
+    g->members[m] = (struct member){0};
+    if (id[0])
+        snprintf(g->members[m].id, sizeof g->members[m].id, "%s", id);
+    else
+        snprintf(g->members[m].id, sizeof g->members[m].id, "member-%d", ++g->named);
+    return m;
+}
+
 static bool on_join(struct fake_request *r, void *arg)
 {
     const Leat__GroupJoinRequest *q = (const void *)r->message;
@@ -109,13 +123,12 @@ static bool on_join(struct fake_request *r, void *arg)
     Leat__TopicPartitions topics[TOPICS_MAX], *list[TOPICS_MAX];
     int32_t numbers[TOPICS_MAX][PARTITIONS_MAX];
     struct fake_groups *g = arg;
-    int m = 0;
+    int m;
 
     pthread_mutex_lock(&g->lock);
-    while (g->members[m].id[0])
-        CHECK(++m < MEMBERS_MAX);
-    g->members[m] = (struct member){0};
-    snprintf(g->members[m].id, sizeof g->members[m].id, "member-%d", ++g->named);
+    m = find_member(g, q->member_id);
+    if (m < 0)
+        m = add_member(g, q->member_id);
     for (size_t i = 0; i < q->n_topics; i++)
         if (find_topic(g, q->topics[i]) >= 0)
             g->members[m].wants[find_topic(g, q->topics[i])] = true;
