@@ -335,18 +335,22 @@ static void on_write_given_up(struct disk_op *op)
     write_failed(s, STATUS_NO_SPACE);
 }
 
+static void close_content(struct store *s, enum status status)
+{
+    struct disk_op close = {.kind = DISK_CLOSE, .file = s->cycle.file};
+
+    if (status != STATUS_OK && status != STATUS_NO_SPACE)
+        store_fail(s, status, "write the checkpoint");
+    close.done = status == STATUS_OK ? on_content_closed : on_write_given_up;
+    write_step(s, close);
+}
+
 static void on_content_written(struct disk_op *op)
 {
     struct store *s = container_of(op, struct store, cycle.op);
-    struct disk_op close = {.kind = DISK_CLOSE, .file = s->cycle.file};
 
     store_done(s);
-    if (op->status != STATUS_OK && op->status != STATUS_NO_SPACE) {
-        write_failed(s, op->status);
-        return;
-    }
-    close.done = op->status == STATUS_OK ? on_content_closed : on_write_given_up;
-    write_step(s, close);
+    close_content(s, op->status);
 }
 
 static void on_content_sized(struct disk_op *op)
@@ -356,7 +360,7 @@ static void on_content_sized(struct disk_op *op)
 
     store_done(s);
     if (op->status != STATUS_OK) {
-        write_failed(s, op->status);
+        close_content(s, op->status);
         return;
     }
     c->iov = (struct iovec){c->content.data, c->content.len};

@@ -130,20 +130,20 @@ static enum status repeat_journals(struct recover *r, const struct inventory *v,
     return st ? st : recover_finish(r);
 }
 
-static enum status write_checkpoint(struct recover *r)
+static enum status write_checkpoint(struct disk *d, struct map *states)
 {
     struct writer w = writer_growing();
     struct checkpoint_log *l;
     enum status st;
 
     checkpoint_begin(&w);
-    for (size_t i = 0; (l = map_next(&r->states, &i));)
+    for (size_t i = 0; (l = map_next(states, &i));)
         if (!l->unread)
             checkpoint_add(&w, &l->id, &l->state, &l->epochs);
     checkpoint_finish(&w);
     st = writer_status(&w);
     if (st == STATUS_OK)
-        st = disk_replace(r->disk, ".", CHECKPOINT_COMMON, w.data, w.len);
+        st = disk_replace(d, ".", CHECKPOINT_COMMON, w.data, w.len);
     writer_release(&w);
     return st;
 }
@@ -199,7 +199,7 @@ enum status store_recover(struct disk *d, struct store_recovery *out,
         if (st == STATUS_OK || st == STATUS_EXISTS)
             st = repeat_journals(&r, &v, why);
         if (st == STATUS_OK)
-            st = write_checkpoint(&r);
+            st = write_checkpoint(d, &r.states);
         if (st == STATUS_OK)
             st = clear_away(d, &v);
     }
@@ -211,4 +211,30 @@ enum status store_recover(struct disk *d, struct store_recovery *out,
         snprintf(why, 256, "the data directory could not be brought into order: %s",
                  status_text(st));
     return st;
+}
+
+/* First the checkpoint forgets it, then it goes out of sight under another name: a crash
+ * in between leaves a directory that nobody knows, to be removed again. The next store
+ * that opens removes the files. */
+enum status store_remove(struct disk *d, struct log_id id)
+{
+    char from[PATH_BYTES], to[PATH_BYTES];
+    struct disk_op stat = {.kind = DISK_STAT, .path = to};
+    struct disk_op op = {.kind = DISK_RENAME, .path = from, .path2 = to};
+    struct recover r;
+    enum status st;
+
+    recover_init(&r, d);
+    st = read_checkpoint(&r, CHECKPOINT_COMMON);
+    if (st == STATUS_OK && map_get(&r.states, log_id_key(&id)) != NULL) {
+        checkpoint_forget(&r.states, &id);
+        st = write_checkpoint(d, &r.states);
+    }
+    recover_release(&r);
+    path_log(from, &id);
+    for (uint64_t serial = 0; st == STATUS_OK; serial++) {
+        path_deleted(to, &id, serial);
+        st = disk_call(d, &stat);
+    }
+    return st == STATUS_NOT_FOUND ? disk_call(d, &op) : st;
 }
