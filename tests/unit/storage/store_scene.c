@@ -13,6 +13,20 @@ static struct model_log *model_of(struct scene *s, const struct log *log)
     return &s->logs[log_identity(log).partition];
 }
 
+static void free_batches(struct model_batch *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(list[i].bytes);
+    free(list);
+}
+
+static void forget_old(struct model_log *m)
+{
+    free_batches(m->old, m->old_count);
+    m->old = NULL;
+    m->old_count = 0;
+}
+
 static void on_durable(void *ctx, struct log *log)
 {
     struct scene *s = ctx;
@@ -21,6 +35,8 @@ static void on_durable(void *ctx, struct log *log)
     ck_assert_ptr_eq(m->log, log);
     m->durable = log_durable(log);
     m->reports++;
+    if (m->old != NULL && m->durable > m->old_cut)
+        forget_old(m);
     ck_assert_int_le(m->durable, log_end(log));
 }
 
@@ -58,7 +74,9 @@ enum status scene_open(struct scene *s)
         st = store_log_open(s->store, scene_id(n), &s->config, false, &m->log);
         if (st == STATUS_NOT_FOUND && (m->deleted || m->durable == 0)) {
             m->exists = false;
-            m->count = 0;
+            free_batches(m->batches, m->count);
+            m->batches = NULL;
+            m->count = m->capacity = 0;
             st = STATUS_OK;
         }
     }
@@ -102,8 +120,8 @@ void scene_end(struct scene *s)
     if (s->store != NULL)
         ck_assert_int_eq(scene_close(s), STATUS_OK);
     for (unsigned n = 0; n < SCENE_LOGS; n++) {
-        forget_from(&s->logs[n], 0);
-        free(s->logs[n].batches);
+        free_batches(s->logs[n].batches, s->logs[n].count);
+        forget_old(&s->logs[n]);
     }
     disk_close(s->disk);
     simdisk_free(s->sim);
@@ -180,10 +198,31 @@ void scene_append(struct scene *s, unsigned n, int count, size_t size)
     scene_append_at(s, n, count, size, 1, s->now.wall_ms);
 }
 
+/* What it was before; of several truncations in a row the first knows most. */
+static void keep_old(struct model_log *m, int64_t offset)
+{
+    if (m->old != NULL) {
+        if (offset < m->old_cut)
+            m->old_cut = offset;
+        return;
+    }
+    m->old = must_alloc((m->count + 1) * sizeof *m->old);
+    m->old_count = m->count;
+    m->old_cut = offset;
+    for (size_t i = 0; i < m->count; i++) {
+        m->old[i] = m->batches[i];
+        m->old[i].bytes = must_alloc(m->batches[i].size);
+        memcpy(m->old[i].bytes, m->batches[i].bytes, m->batches[i].size);
+    }
+}
+
 void scene_truncate(struct scene *s, unsigned n, int64_t offset)
 {
     struct model_log *m = &s->logs[n];
 
+    if (offset == log_end(m->log))
+        return;
+    keep_old(m, offset);
     forget_from(m, offset);
     m->version++;
     log_truncate(m->log, offset);
@@ -208,6 +247,7 @@ void scene_delete(struct scene *s, unsigned n)
     m->deleted = true;
     m->durable = m->start = 0;
     forget_from(m, 0);
+    forget_old(m);
 }
 
 void scene_turn(struct scene *s)
@@ -264,53 +304,77 @@ void scene_read(struct scene *s, unsigned n, int64_t from, int64_t upto, size_t 
         disk_poll(s->disk, true);
 }
 
-/* The model's batch that contains `offset`. */
-static size_t model_find(const struct model_log *m, int64_t offset)
+/* The batch that contains `offset`; `count` if there is none. */
+static size_t find_batch(const struct model_batch *list, size_t count, int64_t offset)
 {
-    for (size_t i = 0; i < m->count; i++)
-        if (m->batches[i].next > offset)
+    for (size_t i = 0; i < count; i++)
+        if (list[i].next > offset)
             return i;
-    return m->count;
+    return count;
 }
 
-/* Compare a read's answer with the model from batch `i` on; returns the batch after. */
-static size_t compare(const struct model_log *m, size_t i, const struct log_read *r)
+/* Whether a read's answer is what the list has from `*i` on; moves `*i` past it. */
+static bool same_bytes(const struct model_batch *list, size_t count,
+                       const struct log_read *r, size_t *i)
 {
     for (size_t k = 0; k < r->slice_count; k++) {
         const uint8_t *at = r->slices[k].data;
         size_t left = r->slices[k].len;
 
-        while (left > 0) {
-            ck_assert_uint_lt(i, m->count);
-            ck_assert_uint_ge(left, m->batches[i].size);
-            ck_assert_mem_eq(at, m->batches[i].bytes, m->batches[i].size);
-            at += m->batches[i].size;
-            left -= m->batches[i].size;
-            i++;
+        for (; left > 0; (*i)++) {
+            size_t size = *i < count ? list[*i].size : 0;
+
+            if (size == 0 || left < size || memcmp(at, list[*i].bytes, size) != 0)
+                return false;
+            at += size;
+            left -= size;
         }
     }
-    return i;
+    return r->bytes > 0;
+}
+
+/* Whether the whole log, from its start to its end, is what the list says. */
+static bool log_is(struct scene *s, unsigned n, const struct model_batch *list,
+                   size_t count)
+{
+    const struct log *log = s->logs[n].log;
+    int64_t at = log_start(log), end = log_end(log);
+
+    while (at < end) {
+        size_t i = find_batch(list, count, at);
+        struct log_read r;
+        bool same;
+
+        scene_read(s, n, at, INT64_MAX, 100000, &r);
+        ck_assert_int_eq(r.status, STATUS_OK);
+        same = same_bytes(list, count, &r, &i);
+        log_read_release(&r);
+        if (!same)
+            return false;
+        at = list[i - 1].next;
+    }
+    return at == end;
 }
 
 void scene_verify(struct scene *s, unsigned n)
 {
     struct model_log *m = &s->logs[n];
-    int64_t at = log_start(m->log), end = log_end(m->log);
 
-    ck_assert_int_eq(at, m->start);
+    ck_assert_int_eq(log_start(m->log), m->start);
     if (m->count > 0)
-        ck_assert_int_eq(end, m->batches[m->count - 1].next);
-    while (at < end) {
-        size_t i = model_find(m, at), next;
-        struct log_read r;
+        ck_assert_int_eq(log_end(m->log), m->batches[m->count - 1].next);
+    ck_assert_msg(log_is(s, n, m->batches, m->count), "log %u differs from its model", n);
+}
 
-        scene_read(s, n, at, INT64_MAX, 100000, &r);
-        ck_assert_int_eq(r.status, STATUS_OK);
-        ck_assert_uint_gt(r.bytes, 0);
-        next = compare(m, i, &r);
-        at = m->batches[next - 1].next;
-        log_read_release(&r);
-    }
+/* The truncation was lost: the model goes back to what was before. */
+static void take_back(struct model_log *m)
+{
+    free_batches(m->batches, m->count);
+    m->batches = m->old;
+    m->count = m->old_count;
+    m->capacity = m->count + 1;
+    m->old = NULL;
+    m->old_count = 0;
 }
 
 void scene_verify_survivors(struct scene *s, unsigned n)
@@ -319,12 +383,22 @@ void scene_verify_survivors(struct scene *s, unsigned n)
 
     if (m->log == NULL)
         return;
-    ck_assert_int_ge(log_end(m->log), m->durable);
+    if (m->deleted) {
+        store_log_delete(s->store, m->log);
+        m->log = NULL;
+        return;
+    }
     ck_assert_int_eq(log_durable(m->log), log_end(m->log));
+    ck_assert_int_le(log_start(m->log), m->start);
+    ck_assert_msg(log_end(m->log) >= m->durable, "log %u ends at %ld, %ld was durable", n,
+                  (long)log_end(m->log), (long)m->durable);
+    if (!log_is(s, n, m->batches, m->count)) {
+        ck_assert_msg(m->old != NULL && log_is(s, n, m->old, m->old_count),
+                      "log %u is not what it may be", n);
+        take_back(m);
+    }
+    forget_old(m);
     forget_from(m, log_end(m->log));
-    if (m->count > 0)
-        ck_assert_int_eq(m->batches[m->count - 1].next, log_end(m->log));
     m->start = log_start(m->log);
-    scene_verify(s, n);
     m->durable = log_end(m->log);
 }

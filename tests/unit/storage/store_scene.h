@@ -24,7 +24,11 @@ struct model_log {
     size_t count, capacity;
     int64_t start;
     int64_t durable; /* was reported */
-    int64_t cut;     /* lowest end that a truncation asked for since it was durable */
+    /* What a truncation took away, until it is known to be durable: after a crash before
+     * that, the log may be either. */
+    struct model_batch *old;
+    size_t old_count;
+    int64_t old_cut;
     unsigned reports;
     unsigned version; /* makes records at one offset differ after a truncation */
 };
@@ -74,5 +78,6 @@ void scene_read(struct scene *s, unsigned n, int64_t from, int64_t upto, size_t 
  * the end as well. */
 void scene_verify(struct scene *s, unsigned n);
 /* After a crash: the log holds at least what was durable and nothing that the model does
- * not know; the model then forgets what was lost. */
+ * not know; the model then forgets what was lost. A log whose deletion was asked for may
+ * be there or not; it is deleted once more. */
 void scene_verify_survivors(struct scene *s, unsigned n);
