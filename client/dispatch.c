@@ -138,25 +138,23 @@ static void block(struct engine *e, int64_t deadline_ms)
 static bool wait_loop(struct engine *e, bool (*done)(void *), void *arg,
                       int64_t deadline_ms, int *ran)
 {
-    bool ok;
-
     for (;;) {
-        int before = *ran;
+        int some;
 
-        ok = done(arg);
-        if (ok || e->stopping)
-            break;
-        *ran += run_notices(e, INT_MAX);
-        if (*ran > before && done(arg)) {
-            ok = true;
-            break;
-        }
+        if (done(arg))
+            return true;
+        if (e->stopping)
+            return false;
+        some = run_notices(e, INT_MAX);
+        *ran += some;
+        /* A notice may have changed everything without a single callback. */
+        if (done(arg))
+            return true;
         if (engine_now_ms() >= deadline_ms)
-            break;
-        if (*ran == before)
+            return false;
+        if (some == 0 && (TAILQ_EMPTY(&e->outbox) || e->dispatching))
             block(e, deadline_ms);
     }
-    return ok;
 }
 
 bool engine_wait_for(struct engine *e, bool (*done)(void *arg), void *arg,

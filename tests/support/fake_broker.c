@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -343,6 +344,10 @@ static void on_readable(struct fake_broker *b, struct peer *p)
 static void on_accept(struct fake_broker *b)
 {
     int fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    const int on = 1;
+
+    if (fd >= 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 
     for (int i = 0; fd >= 0 && i < CONNECTIONS_MAX; i++)
         if (b->peers[i].fd < 0) {

@@ -24,6 +24,8 @@
  *
  * Threads. All functions may be called from any thread at any time unless they say
  * otherwise. A consumer belongs to one thread at a time (leat_consumer_wakeup excepted).
+ * A callback may call anything but a close function; flush and wait, which would wait for
+ * other callbacks, return at once there.
  * After fork() the child may only close and free. */
 #ifndef LEAT_LEAT_H
 #define LEAT_LEAT_H
@@ -217,7 +219,8 @@ LEAT_API void leat_producer_partitioner(leat_producer *producer, leat_partitione
 
 /* Queue one record. LEAT_OK: `delivered` will run for it exactly once. LEAT_E_QUEUE_FULL:
  * buffer.bytes are in use; dispatch (leat_client_wait) and try again. The order of
- * records of one partition is kept, also through retries. */
+ * records of one partition is kept, also through retries. A record whose acknowledgement
+ * was lost is sent again and may then be stored twice. */
 LEAT_API LEAT_MUST_CHECK int leat_producer_send(leat_producer *producer,
                                                 const leat_record *record, void *arg,
                                                 leat_error *error);
