@@ -25,7 +25,6 @@ static int run(struct options *o, int64_t started_us)
     case OPTIONS_HELP: options_print_help(stdout); return 0;
     case OPTIONS_VERSION: puts("leatd " LEAT_VERSION); return 0;
     case OPTIONS_PRINT_CONFIG: options_print_config(&o->config, stdout); return 0;
-    case OPTIONS_EXAMPLE_CONFIG: options_print_example(stdout); return 0;
     case OPTIONS_CHECK:
     case OPTIONS_RUN: break;
     }

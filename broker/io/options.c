@@ -25,7 +25,6 @@ enum flag_id {
     FLAG_READY_FD,
     FLAG_CHECK,
     FLAG_PRINT_CONFIG,
-    FLAG_EXAMPLE_CONFIG,
     FLAG_VERSION,
     FLAG_HELP,
     FLAG_COUNT,
@@ -40,8 +39,6 @@ static const struct flag flags[FLAG_COUNT] = {
     [FLAG_CHECK] = {"check", NULL, "check the configuration and exit"},
     [FLAG_PRINT_CONFIG] = {"print-config", NULL,
                            "print the configuration in force and exit"},
-    [FLAG_EXAMPLE_CONFIG] = {"example-config", NULL,
-                             "print a commented example and exit"},
     [FLAG_VERSION] = {"version", NULL, "print the version and exit"},
     [FLAG_HELP] = {"help", NULL, "print this and exit"},
 };
@@ -245,7 +242,6 @@ static enum status apply_flag(struct parse *p, enum flag_id id, const char *valu
     case FLAG_READY_FD: return set_ready_fd(p, value);
     case FLAG_CHECK: o->task = OPTIONS_CHECK; return STATUS_OK;
     case FLAG_PRINT_CONFIG: o->task = OPTIONS_PRINT_CONFIG; return STATUS_OK;
-    case FLAG_EXAMPLE_CONFIG: o->task = OPTIONS_EXAMPLE_CONFIG; return STATUS_OK;
     case FLAG_VERSION: o->task = OPTIONS_VERSION; return STATUS_OK;
     case FLAG_HELP: o->task = OPTIONS_HELP; return STATUS_OK;
     case FLAG_COUNT: break;
@@ -377,37 +373,5 @@ void options_print_config(const struct config *c, FILE *out)
                     topic ? topic_key_row(topic_key)->name : config_row(key)->name,
                     value);
         }
-    }
-}
-
-static void print_example_row(FILE *out, const char *name, const char *text,
-                              const struct quantity *q, const char *fallback)
-{
-    char range[96];
-
-    quantity_range(q, range, sizeof range);
-    fprintf(out, "\n# %s%s%s%s\n#%s = %s\n", text, range[0] ? " (" : "", range,
-            range[0] ? ")" : "", name, fallback);
-}
-
-void options_print_example(FILE *out)
-{
-    char fallback[96];
-
-    fputs(
-        "# Settings of leatd, each with its meaning and its default. Take the '#' away\n"
-        "# to set one. Sizes and times have units: 64KiB, 1GiB, 500ms, 7d.\n",
-        out);
-    for (unsigned i = 0; i < CONFIG_COUNT; i++) {
-        const struct config_row *row = config_row((enum config_key)i);
-
-        print_example_row(out, row->name, row->text, &row->quantity, row->fallback);
-    }
-    fputs("\n# ---- what topics follow that do not say otherwise ----\n", out);
-    for (unsigned i = 0; i < TOPIC_KEY_COUNT; i++) {
-        const struct topic_key_row *row = topic_key_row((enum topic_key)i);
-
-        topic_config_format((enum topic_key)i, row->fallback, fallback, sizeof fallback);
-        print_example_row(out, row->name, row->text, &row->quantity, fallback);
     }
 }

@@ -14,7 +14,6 @@ enum options_task {
     OPTIONS_VERSION,
     OPTIONS_CHECK,
     OPTIONS_PRINT_CONFIG,
-    OPTIONS_EXAMPLE_CONFIG,
 };
 
 struct options {
@@ -34,5 +33,3 @@ void options_release(struct options *o);
 void options_print_help(FILE *out);
 /* The configuration in force, each setting with where it comes from. */
 void options_print_config(const struct config *c, FILE *out);
-/* A file with every setting, its meaning and its default, all commented out. */
-void options_print_example(FILE *out);
