@@ -98,6 +98,8 @@ int leat_client_close(leat_client *client, int timeout_ms)
         return LEAT_OK;
     if (engine_forked(&client->engine))
         return close_in_child(client);
+    if (engine_is_dispatching(&client->engine))
+        return LEAT_E_BAD_STATE; /* the callback that asks is still being run */
     engine_lock(&client->engine);
     while ((a = TAILQ_FIRST(&client->attachments)) != NULL) {
         engine_unlock(&client->engine);
