@@ -39,20 +39,20 @@ END_TEST
 /* The example of PROTOCOL.md. */
 START_TEST(head_is_sixteen_bytes_big_end_first)
 {
-    static const uint8_t expected[FRAME_HEAD] = {0, 0, 0, 0x22, 0, 1, 0, 0,
-                                                 0, 0, 0, 7,    0, 0, 0, 0x16};
-    struct frame f = {.length = 34, .api = 1, .correlation = 7, .header_bytes = 22};
+    static const uint8_t expected[FRAME_HEAD] = {0, 0, 0, 0x1e, 0, 1, 0, 0,
+                                                 0, 0, 0, 7,    0, 0, 0, 0x12};
+    struct frame f = {.length = 30, .api = 1, .correlation = 7, .header_bytes = 18};
     uint8_t out[FRAME_HEAD];
     struct frame back;
 
     frame_write(out, &f);
     ck_assert_mem_eq(out, expected, FRAME_HEAD);
     ck_assert_int_eq(frame_read(out, 1000, &back), STATUS_OK);
-    ck_assert_uint_eq(back.length, 34);
+    ck_assert_uint_eq(back.length, 30);
     ck_assert_uint_eq(back.api, 1);
     ck_assert_uint_eq(back.flags, 0);
     ck_assert_uint_eq(back.correlation, 7);
-    ck_assert_uint_eq(back.header_bytes, 22);
+    ck_assert_uint_eq(back.header_bytes, 18);
     ck_assert_uint_eq(frame_payload_bytes(&back), 0);
 }
 END_TEST
