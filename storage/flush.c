@@ -174,6 +174,14 @@ static void submit(struct flush *f, struct disk_op op)
     store_submit(f->store, &f->op);
 }
 
+/* A name in the log's directory has come or gone: said afterwards, because a sync that
+ * begins before would not cover it. */
+static void name_changed(struct flush *f)
+{
+    f->log->dir_unsynced = true;
+    store_mark_dirty(f->store, f->log);
+}
+
 /* ---- the directory ------------------------------------------------------------------
  */
 
@@ -229,7 +237,7 @@ static void cut_finished(struct flush *f)
         keep->reserved = keep->written;
         keep->index_saved = 0;
         keep->index_length = 0;
-        f->log->dir_unsynced = true;
+        name_changed(f);
         store_mark_unsynced(f->store, keep);
     }
     cut_free(f);
@@ -373,6 +381,7 @@ static void on_index_written(struct disk_op *op)
     struct flush *f = container_of(op, struct flush, op);
 
     store_done(f->store);
+    name_changed(f);
     if (op->status == STATUS_OK)
         f->segment->index_length += f->iov.iov_len;
     segment_unref(f->segment);
@@ -417,8 +426,6 @@ static void save_index(struct flush *f)
         next_step(f);
         return;
     }
-    if (s->index_length == 0)
-        f->log->dir_unsynced = true;
     f->segment = segment_ref(s);
     path_index(f->path, &s->id, s->base);
     submit(f, (struct disk_op){.kind = DISK_OPEN,
@@ -659,6 +666,8 @@ static void on_piece_opened(struct segment_wait *w, enum status status)
         give_up(f, status, "open a segment");
         return;
     }
+    if (f->creates)
+        name_changed(f);
     if (f->cuts != f->log->cuts) {
         let_go(f);
         next_step(f);
@@ -690,8 +699,7 @@ static void begin_piece(struct flush *f)
         f->staging = aligned_alloc(DISK_ALIGN, FLUSH_BYTES);
         CHECK(f->staging != NULL);
     }
-    if (!s->exists)
-        f->log->dir_unsynced = true;
+    f->creates = !s->exists;
     f->cuts = f->log->cuts;
     f->segment = segment_ref(s);
     f->wait.ready = on_piece_opened;

@@ -184,6 +184,12 @@ static enum status remove_index(struct recover *r, struct recover_log *l, int64_
 }
 
 /* ---- frames -------------------------------------------------------------------------
+ *
+ * The journal may begin before the checkpoint. Then history is lived through once more:
+ * old segments come into being and are cut again, and because nothing is left out of it
+ * the end is the same. Only the start is the checkpoint's own knowledge: the frame that
+ * moved it may not have become durable. So `first` and `start` never go back, and what
+ * lies before them is removed at the end.
  */
 
 /* Where a log stands of which no checkpoint tells: the first frame says so itself. If it
@@ -247,8 +253,6 @@ static enum status on_append(struct recover *r, struct recover_log *l,
     if (batch_parse(f->payload, &b) != STATUS_OK || b.base_offset != f->offset ||
         b.size != f->payload.len)
         return STATUS_CORRUPT;
-    if (f->segment < s->first && !l->state->unread)
-        return STATUS_OK; /* the whole segment was let go later */
     if (f->segment != s->last)
         st = move_on(r, l, f->segment);
     else if (l->staged > 0 && f->position != l->at + l->staged)
@@ -319,8 +323,6 @@ static enum status on_truncate(struct recover *r, struct recover_log *l,
     uint64_t position = f->position;
     enum status st = write_stage(r, l);
 
-    if (f->segment < s->first && !l->state->unread)
-        return st;
     if (st == STATUS_OK && position == UINT64_MAX)
         st = find_position(r, l, f, &position);
     if (st == STATUS_OK)
@@ -346,13 +348,7 @@ static enum status on_start(struct recover *r, struct recover_log *l,
         s->start = f->offset;
     if (f->segment > s->first)
         s->first = f->segment;
-    if (s->last < s->first) {
-        s->last = s->first;
-        s->position = 0;
-        s->next = s->first;
-    }
-    epochs_trim(&l->state->epochs, s->start);
-    return st ? st : remove_outside(r, l, s->first, INT64_MAX);
+    return st ? st : remove_outside(r, l, f->segment, INT64_MAX);
 }
 
 /* First out of sight under another name, so that a crash leaves no half of it. */
@@ -399,10 +395,20 @@ enum status recover_frame(struct recover *r, const struct journal_frame *f)
 
 static enum status sync_log(struct recover *r, struct recover_log *l)
 {
-    const struct log_state *s = &l->state->state;
+    struct log_state *s = &l->state->state;
     char path[PATH_BYTES];
     enum status st = STATUS_OK;
 
+    if (s->last < s->first) { /* all its records were let go */
+        s->last = s->first;
+        s->position = 0;
+        s->next = s->first;
+    }
+    epochs_trim(&l->state->epochs, s->start);
+    if (!l->state->unread)
+        st = remove_outside(r, l, s->first, INT64_MAX);
+    if (st)
+        return st;
     /* Nothing but zeros may follow in a file whose end will be looked for. */
     if (l->state->unread)
         st = cut_file(r, l, s->last, s->position);

@@ -85,6 +85,7 @@ struct flush {
     struct cut *cut;
     uint32_t gone;
     bool gone_index;
+    bool creates; /* the segment's file did not exist */
     unsigned cuts;
     unsigned pieces;
     /* The piece under way: from `at` (aligned) the staging's first `used` bytes. */
