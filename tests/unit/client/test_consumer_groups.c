@@ -161,10 +161,11 @@ static leat_consumer *open_member(struct story *story)
 START_TEST(a_partition_is_committed_before_it_is_given_up)
 {
     struct story first = {0}, second = {0};
-    leat_consumer *a = open_member(&first), *b;
+    leat_consumer *a, *b;
     int64_t offset;
 
     topic_of("orders", 2);
+    a = open_member(&first);
     append("orders", 0, 10);
     append("orders", 1, 10);
     for (int i = 0; i < 20; i++) {
@@ -201,10 +202,11 @@ END_TEST
 START_TEST(a_lost_partition_is_not_committed)
 {
     struct story story = {0};
-    leat_consumer *c = open_member(&story);
     const leat_record *r;
+    leat_consumer *c;
 
     topic_of("orders", 1);
+    c = open_member(&story);
     append("orders", 0, 10);
     for (int i = 0; i < 5; i++)
         next_offset(c);
@@ -264,9 +266,10 @@ END_TEST
 START_TEST(reading_goes_on_from_the_position_after_a_restart)
 {
     struct story story = {0};
-    leat_consumer *c = open_member(&story);
+    leat_consumer *c;
 
     topic_of("orders", 1);
+    c = open_member(&story);
     append("orders", 0, 3);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(next_offset(c), i);
