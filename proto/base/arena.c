@@ -45,8 +45,10 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t size)
     if (capacity > left)
         capacity = left; /* the last chunk before the wall */
     c = malloc(sizeof *c + capacity);
-    if (c == NULL)
+    if (c == NULL) {
+        a->dry = true;
         return NULL;
+    }
     c->used = 0;
     c->capacity = capacity;
     a->used += capacity;

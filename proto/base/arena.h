@@ -5,6 +5,7 @@
  * runs into a wall and not into the machine's memory. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_chunk;
@@ -13,6 +14,7 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t used;                /* bytes taken by all chunks */
     size_t limit;               /* bytes; 0 for none */
+    bool dry;                   /* the machine, not the limit, refused a piece */
 };
 
 void arena_init(struct arena *a, size_t limit);

@@ -2,7 +2,8 @@
  *
  * The one door between protobuf bytes and our structures. Messages are unpacked into an
  * arena, so they vanish with their request, and a message may not decode into more than
- * the arena's limit. */
+ * the arena's limit. Texts must be UTF-8, as protobuf demands: one peer's broken name,
+ * sent on to others in an answer, would make their libraries refuse all of it. */
 #pragma once
 
 #include "proto/base/arena.h"

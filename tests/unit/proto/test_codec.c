@@ -84,6 +84,67 @@ START_TEST(hostile_message_meets_the_wall)
 }
 END_TEST
 
+static enum status unpack_commit(const char *name, const char *metadata)
+{
+    Leat__OffsetPartition p = LEAT__OFFSET_PARTITION__INIT;
+    Leat__OffsetTopic t = LEAT__OFFSET_TOPIC__INIT;
+    Leat__OffsetCommitRequest q = LEAT__OFFSET_COMMIT_REQUEST__INIT;
+    struct writer out = writer_growing();
+    ProtobufCMessage *m;
+    struct arena arena;
+    enum status st;
+
+    p.metadata = (char *)(uintptr_t)metadata;
+    t.name = (char *)(uintptr_t)name;
+    t.n_partitions = q.n_topics = 1;
+    t.partitions = (Leat__OffsetPartition *[]){&p};
+    q.topics = (Leat__OffsetTopic *[]){&t};
+    rpc_pack(&q.base, &out);
+    arena_init(&arena, 0);
+    st = rpc_unpack(&leat__offset_commit_request__descriptor,
+                    (struct bytes){out.data, out.len}, &arena, &m);
+    arena_release(&arena);
+    writer_release(&out);
+    return st;
+}
+
+/* However deep it stands: a broken text would come back in somebody else's answer. */
+START_TEST(texts_are_utf8)
+{
+    static const char *const good[] = {"",
+                                       "orders",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "gr\xc3\xbc\xc3\x9f",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc1\xbf",
+                                      "\xc3",
+                                      "a\xc3z",
+                                      "\xe0\x9f\xbf",
+                                      "\xe2\x82",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf0\x90\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff"};
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        ck_assert_int_eq(unpack_commit(good[i], "m"), STATUS_OK);
+        ck_assert_int_eq(unpack_commit("t", good[i]), STATUS_OK);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ck_assert_int_eq(unpack_commit(bad[i], "m"), STATUS_INVALID_REQUEST);
+        ck_assert_int_eq(unpack_commit("t", bad[i]), STATUS_INVALID_REQUEST);
+    }
+}
+END_TEST
+
 /* Bytes that are no message, and the n-th allocation failing, for every request. */
 START_TEST(noise_is_refused_or_understood)
 {
@@ -111,4 +172,4 @@ START_TEST(noise_is_refused_or_understood)
 END_TEST
 
 SUITE_MAIN("codec", table_names_every_request_once, what_is_packed_is_unpacked,
-           hostile_message_meets_the_wall, noise_is_refused_or_understood)
+           hostile_message_meets_the_wall, texts_are_utf8, noise_is_refused_or_understood)
