@@ -6,6 +6,7 @@
 #include "proto/record/batch.h"
 #include "storage/paths.h"
 #include "storage/scan.h"
+#include "storage/sync_many.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,18 +65,6 @@ static enum status remove_path(struct disk *d, const char *path)
     enum status st = disk_call(d, &op);
 
     return st == STATUS_NOT_FOUND ? STATUS_OK : st;
-}
-
-static enum status sync_path(struct disk *d, const char *path, unsigned flags)
-{
-    struct disk_op open = {.kind = DISK_OPEN, .path = path, .flags = flags};
-    struct disk_op op = {.kind = DISK_SYNC};
-    enum status st = disk_call(d, &open);
-
-    if (st)
-        return st == STATUS_NOT_FOUND ? STATUS_OK : st;
-    op.file = open.file;
-    return close_file(d, open.file, disk_call(d, &op));
 }
 
 /* ---- one log's files ----------------------------------------------------------------
@@ -393,11 +382,10 @@ enum status recover_frame(struct recover *r, const struct journal_frame *f)
     return STATUS_CORRUPT;
 }
 
-static enum status sync_log(struct recover *r, struct recover_log *l)
+/* The log's history is at its end: bring its files into the state that it came to. */
+static enum status settle(struct recover *r, struct recover_log *l)
 {
     struct log_state *s = &l->state->state;
-    char path[PATH_BYTES];
-    enum status st = STATUS_OK;
 
     if (s->last < s->first) { /* all its records were let go */
         s->last = s->first;
@@ -405,34 +393,39 @@ static enum status sync_log(struct recover *r, struct recover_log *l)
         s->next = s->first;
     }
     epochs_trim(&l->state->epochs, s->start);
-    if (!l->state->unread)
-        st = remove_outside(r, l, s->first, INT64_MAX);
-    if (st)
-        return st;
     /* Nothing but zeros may follow in a file whose end will be looked for. */
     if (l->state->unread)
-        st = cut_file(r, l, s->last, s->position);
-    if (st)
-        return st;
+        return cut_file(r, l, s->last, s->position);
+    return remove_outside(r, l, s->first, INT64_MAX);
+}
 
-    for (size_t i = 0; i < l->touched_count && st == STATUS_OK; i++) {
+static void sync_log(struct sync_many *m, const struct recover_log *l)
+{
+    char path[PATH_BYTES];
+
+    for (size_t i = 0; i < l->touched_count; i++) {
         path_segment(path, &l->id, l->touched[i]);
-        st = sync_path(r->disk, path, 0);
+        sync_many_add(m, path, 0);
     }
     path_log(path, &l->id);
-    if (st == STATUS_OK && l->dir_unsynced)
-        st = sync_path(r->disk, path, DISK_DIRECTORY);
-    return st;
+    if (l->dir_unsynced)
+        sync_many_add(m, path, DISK_DIRECTORY);
 }
 
 enum status recover_finish(struct recover *r)
 {
     enum status st = write_all(r);
     struct recover_log *l;
+    struct sync_many m;
 
     for (size_t i = 0; st == STATUS_OK && (l = map_next(&r->logs, &i));)
-        st = sync_log(r, l);
-    if (st == STATUS_OK && r->logs_unsynced)
-        st = sync_path(r->disk, PATH_LOGS, DISK_DIRECTORY);
-    return st;
+        st = settle(r, l);
+    if (st)
+        return st;
+    sync_many_init(&m, r->disk);
+    for (size_t i = 0; (l = map_next(&r->logs, &i));)
+        sync_log(&m, l);
+    if (r->logs_unsynced)
+        sync_many_add(&m, PATH_LOGS, DISK_DIRECTORY);
+    return sync_many_wait(&m);
 }
