@@ -542,8 +542,9 @@ enum status store_close(struct store *s)
     settle(s);
     st = s->failed ? STATUS_STORAGE_FAILED : s->no_space ? STATUS_NO_SPACE : STATUS_OK;
     s->failed = true; /* nothing new begins */
-    while (s->under_way > 0)
+    while (s->under_way > 0 || s->files.under_way > 0)
         disk_poll(d, true);
+    CHECK(flush_is_idle(s));
     journal_close(s->journal);
     drop_unsynced(&s->unsynced);
     drop_unsynced(&s->cycle.unsynced);
