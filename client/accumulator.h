@@ -4,10 +4,12 @@
  * one record batch in the making or on its way, oldest first. Records go straight into
  * the encoded batch of the last parcel; nothing is allocated per record.
  *
- * Order is kept by the simplest rule there is: of one lane only the first parcel is ever
- * on its way, and it stays first until it is delivered or has failed for good. Speed is
- * kept because meanwhile the last parcel may grow beyond batch.bytes: the slower the
- * answers, the larger the batches.
+ * Order is kept by a simple rule: of one lane only one request is ever on its way. It may
+ * carry several of its first parcels, which the broker stores in this order or, from the
+ * first that it refuses, not at all; and a parcel stays in its place until it is
+ * delivered or has failed for good. Speed is kept because meanwhile the last parcel may
+ * grow beyond batch.bytes and others queue up: the slower the answers, the larger the
+ * requests.
  *
  * Pure: no clock, no lock, no sockets. */
 #pragma once
@@ -58,6 +60,7 @@ struct parcel {
     int64_t opened_ms;
     size_t bytes; /* counted against buffer.bytes */
     unsigned tries;
+    size_t place;    /* in the request that carries it */
     bool maybe_sent; /* an answer was lost */
     /* The outcome. */
     struct notice notice;
@@ -75,7 +78,7 @@ struct lane {
     struct lanes *topic;
     int32_t partition;
     struct parcels parcels;
-    bool sending;      /* the first parcel is on its way */
+    bool sending;      /* a request with its first parcels is on its way */
     int64_t retry_ms;  /* not before */
     size_t parcel_max; /* a parcel grows no further */
 };

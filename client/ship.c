@@ -14,7 +14,7 @@ enum {
     SHIPMENT_BYTES = 4 * 1024 * 1024,
 };
 
-/* One PRODUCE request: at most one parcel of each of many partitions. */
+/* One PRODUCE request: the first parcel, or parcels, of each of many partitions. */
 struct shipment {
     LIST_ENTRY(shipment) link;
     struct leat_producer *producer;
@@ -82,7 +82,10 @@ static void judge(struct leat_producer *p, struct parcel *parcel, int code,
     bool too_large =
         code == STATUS_MESSAGE_TOO_LARGE || code == STATUS_RECORD_LIST_TOO_LARGE;
 
-    CHECK(lane_first(lane) == parcel && lane->sending);
+    /* One before it stays, and so does this one: the broker has refused it, too, or
+     * nobody knows. */
+    if (lane_first(lane) != parcel)
+        return;
     if (code == STATUS_OK)
         finish_first(p, lane, LEAT_OK, base_offset, "");
     else if (too_large && parcel->count > 1 && !lane_split(&p->accumulator, lane))
@@ -95,8 +98,9 @@ static void judge(struct leat_producer *p, struct parcel *parcel, int code,
 
 /* ---- answers ---- */
 
+/* The result of the lane's `nth` parcel in the request. */
 static const Leat__ProduceResult *find_result(const Leat__ProduceResponse *m,
-                                              const struct lane *lane)
+                                              const struct lane *lane, size_t nth)
 {
     for (size_t i = 0; i < m->n_topics; i++) {
         const Leat__ProduceTopicResult *t = m->topics[i];
@@ -105,13 +109,13 @@ static const Leat__ProduceResult *find_result(const Leat__ProduceResponse *m,
             continue;
         /* In the order of the request as a rule, so this ends early. */
         for (size_t j = 0; j < t->n_partitions; j++)
-            if (t->partitions[j]->partition == lane->partition)
+            if (t->partitions[j]->partition == lane->partition && nth-- == 0)
                 return t->partitions[j];
     }
     return NULL;
 }
 
-static void judge_by_answer(struct leat_producer *p, struct parcel *parcel,
+static void judge_by_answer(struct leat_producer *p, struct parcel *parcel, size_t nth,
                             const struct answer *answer)
 {
     const Leat__ProduceResult *r;
@@ -126,7 +130,7 @@ static void judge_by_answer(struct leat_producer *p, struct parcel *parcel,
         judge(p, parcel, LEAT_OK, -1, "");
         return;
     }
-    r = find_result((const void *)answer->message, parcel->lane);
+    r = find_result((const void *)answer->message, parcel->lane, nth);
     if (r == NULL) {
         parcel->maybe_sent = true;
         judge(p, parcel, LEAT_E_PROTOCOL, -1, "the broker's answer leaves it out");
@@ -146,9 +150,18 @@ static void on_shipped(struct call *call, const struct answer *answer)
 {
     struct shipment *s = container_of(call, struct shipment, call);
     struct leat_producer *p = s->producer;
+    const struct lane *last = NULL;
+    size_t nth = 0;
 
     for (size_t i = 0; i < s->count; i++)
-        judge_by_answer(p, s->parcels[i], answer);
+        s->parcels[i]->lane->sending = false;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct lane *lane = s->parcels[i]->lane;
+
+        nth = lane == last ? nth + 1 : 0;
+        last = lane;
+        judge_by_answer(p, s->parcels[i], nth, answer);
+    }
     shipment_free(s);
     task_queue(&p->client->engine, &p->task);
 }
@@ -188,10 +201,13 @@ static int by_topic(const void *a, const void *b)
 {
     const struct lane *x = (*(struct parcel *const *)a)->lane;
     const struct lane *y = (*(struct parcel *const *)b)->lane;
+    size_t first = (*(struct parcel *const *)a)->place;
+    size_t second = (*(struct parcel *const *)b)->place;
     int order = strcmp(x->topic->name, y->topic->name);
 
-    return order != 0 ? order
-                      : (x->partition > y->partition) - (x->partition < y->partition);
+    if (order == 0)
+        order = (x->partition > y->partition) - (x->partition < y->partition);
+    return order != 0 ? order : (first > second) - (first < second);
 }
 
 /* Parcels are sorted by topic, and the payload follows the header's order. */
@@ -301,6 +317,24 @@ static int32_t destination(struct leat_producer *p, struct lane *lane, int64_t n
     return has_room(p, node) ? node : -1;
 }
 
+/* The lane's first parcel, and those behind it that are closed: the last one may still
+ * grow. */
+static size_t take_parcels(struct lane *lane, struct parcel **out, size_t room,
+                           size_t *bytes)
+{
+    struct parcel *parcel = lane_first(lane);
+    size_t n = 0;
+
+    do {
+        parcel->place = n;
+        out[n++] = parcel;
+        *bytes += build_size(&parcel->build);
+        parcel = TAILQ_NEXT(parcel, link);
+    } while (parcel != NULL && TAILQ_NEXT(parcel, link) != NULL && n < room &&
+             *bytes + build_size(&parcel->build) <= SHIPMENT_BYTES);
+    return n;
+}
+
 /* Ready lanes of one node. Those taken go to the end of the row, so that all have their
  * turn. */
 static size_t choose(struct leat_producer *p, int64_t now, struct parcel **out,
@@ -319,8 +353,7 @@ static size_t choose(struct leat_producer *p, int64_t now, struct parcel **out,
         if (to >= 0 && (*node < 0 || *node == to)) {
             *node = to;
             lane->sending = true;
-            out[n++] = lane_first(lane);
-            bytes += build_size(&lane_first(lane)->build);
+            n += take_parcels(lane, out + n, SHIPMENT_PARCELS - n, &bytes);
             TAILQ_REMOVE(&p->accumulator.active, lane, link);
             TAILQ_INSERT_TAIL(&p->accumulator.active, lane, link);
         }

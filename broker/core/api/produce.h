@@ -21,6 +21,7 @@ struct produce_part {
     struct ack_waiter waiter;
 
     enum status status;
+    bool refused;  /* not appended */
     int64_t limit; /* that the batch exceeded */
     int64_t base_offset;
     int64_t log_start;

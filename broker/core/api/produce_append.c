@@ -111,6 +111,19 @@ static enum status append(struct node *n, struct produce_group *g,
     return STATUS_OK;
 }
 
+/* A request may carry several batches of one partition: they are stored in its order or
+ * not at all, so what stands behind a refused one is refused as well. */
+static bool follows_refused(const struct produce_group *g, size_t i)
+{
+    const struct produce_part *part = g->parts[i], *before;
+
+    if (i == 0)
+        return false;
+    before = g->parts[i - 1];
+    return before->refused && before->partition == part->partition &&
+           uuid_equal(before->topic_id, part->topic_id);
+}
+
 bool produce_append(struct node *n, struct produce_group *g)
 {
     enum status admitted = n->stopping ? STATUS_SHUTTING_DOWN
@@ -121,8 +134,11 @@ bool produce_append(struct node *n, struct produce_group *g)
     for (size_t i = 0; i < g->count; i++) {
         struct produce_part *part = g->parts[i];
 
-        part->status = admitted ? admitted : append(n, g, part);
-        if (part->status)
+        part->status = admitted                ? admitted
+                       : follows_refused(g, i) ? STATUS_AFTER_REFUSED
+                                               : append(n, g, part);
+        part->refused = part->status != STATUS_OK;
+        if (part->refused)
             metric_add(n->o.metrics, METRIC_BATCHES_REFUSED, 1);
     }
     if (g->waiting == 0)
