@@ -13,8 +13,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum { LOOP_SPIN_US = 50 };
-
 struct loop {
     struct event_base *base;
     struct disk *disk;

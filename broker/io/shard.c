@@ -12,7 +12,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 1000, STOPPING_SWEEP_MS = 20, MAIL_PER_TURN = 256 };
+enum {
+    SWEEP_MS = 1000,
+    STOPPING_SWEEP_MS = 20,
+    MAIL_PER_TURN = 256,
+    SPIN_LEAST_US = 20,
+    SPIN_GAP_US = 200, /* a disk that takes longer is slept over */
+    GAP_STEP_US = 8,
+};
 
 static void report(struct shard *s, enum shard_state state)
 {
@@ -296,41 +303,57 @@ static void turn(struct shard *s)
     connections_flush(&s->connections);
 }
 
-/* While a producer waits for the disk, the next completion is near, and waking up from
- * sleep would cost as much as waiting for it. */
-static bool spin(struct shard *s)
+/* Look again and again, for as long as it usually takes and half as long again. */
+static bool spin(struct shard *s, int64_t from_us)
 {
-    int64_t until;
+    int64_t until_us = from_us + s->gap_us * 3 / 2 + SPIN_LEAST_US;
 
-    if (s->count > 1 || metric_get(&s->metrics, METRIC_PRODUCES_WAITING) == 0)
-        return false;
-    until = clock_mono_us() + LOOP_SPIN_US;
     do {
         loop_look(&s->loop);
         if (has_work(s))
             return true;
-    } while (clock_mono_us() < until);
+    } while (clock_mono_us() < until_us);
     return false;
 }
 
-static void wait_for_work(struct shard *s)
+static void sleep_until(struct shard *s, int64_t deadline_ms)
 {
-    int64_t deadline = node_deadline(s->node);
-
-    if (deadline > s->sweep_ms)
-        deadline = s->sweep_ms;
-    if (has_work(s) || deadline <= s->now.mono_ms) {
-        loop_look(&s->loop);
-        return;
-    }
-    if (spin(s))
-        return;
     atomic_store(&s->loop.asleep, true);
     if (has_mail(s))
         loop_look(&s->loop);
     else
-        loop_sleep(&s->loop, s->now.mono_ms, deadline);
+        loop_sleep(&s->loop, s->now.mono_ms, deadline_ms);
     atomic_store(&s->loop.asleep, false);
+}
+
+/* A producer waits for the disk. On a quick disk, falling asleep and being woken would
+ * take as long as the write, so it is not worth it; on a slow or busy one it is. */
+static void wait_for_disk(struct shard *s, int64_t deadline_ms)
+{
+    int64_t from_us = clock_mono_us(), gap_us;
+
+    if (s->gap_us > SPIN_GAP_US || !spin(s, from_us))
+        sleep_until(s, deadline_ms);
+    gap_us = clock_mono_us() - from_us;
+    /* Up and down by equal steps finds the median, whatever the rare long ones are. */
+    if (gap_us < s->gap_us)
+        s->gap_us -= GAP_STEP_US;
+    else if (s->gap_us < 2 * SPIN_GAP_US)
+        s->gap_us += GAP_STEP_US;
+}
+
+static void wait_for_work(struct shard *s)
+{
+    int64_t deadline_ms = node_deadline(s->node);
+
+    if (deadline_ms > s->sweep_ms)
+        deadline_ms = s->sweep_ms;
+    if (has_work(s) || deadline_ms <= s->now.mono_ms)
+        loop_look(&s->loop);
+    else if (metric_get(&s->metrics, METRIC_PRODUCES_WAITING) > 0)
+        wait_for_disk(s, deadline_ms);
+    else
+        sleep_until(s, deadline_ms);
 }
 
 static void serve(struct shard *s)

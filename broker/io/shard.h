@@ -76,7 +76,7 @@ struct shard {
     bool stopping;
     struct instant now;
     int64_t sweep_ms;
-    int64_t busy_us; /* end of the last turn that had something to do */
+    int64_t gap_us; /* how long the disk lately made us wait: about the median */
 };
 
 void shard_init(struct shard *s);
