@@ -2,6 +2,7 @@
 #include "proto/record/compress.h"
 
 #include <lz4frame.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Independent blocks of 64 KiB and no checksums of its own: the batch has one. Kafka's
@@ -55,16 +56,38 @@ static enum status lz4_stream(LZ4F_dctx *context, struct bytes in, size_t limit,
     return in.len == 0 ? STATUS_OK : STATUS_CORRUPT_MESSAGE;
 }
 
+/* A context has buffers of two blocks, and making them anew costs much more than a small
+ * batch. So the last one is kept for whoever comes next; the others make their own. */
+static _Atomic(LZ4F_dctx *) spare_context;
+
+/* Frames of larger blocks than Kafka's clients write would leave large buffers behind. */
+static bool has_small_blocks(struct bytes frame)
+{
+    enum { AT_BLOCK_DESCRIPTOR = 5, SMALL = LZ4F_max64KB << 4 };
+
+    return frame.len > AT_BLOCK_DESCRIPTOR && frame.data[AT_BLOCK_DESCRIPTOR] == SMALL;
+}
+
+static void keep_context(LZ4F_dctx *context)
+{
+    LZ4F_resetDecompressionContext(context);
+    LZ4F_freeDecompressionContext(atomic_exchange(&spare_context, context));
+}
+
 static enum status lz4_decompress(struct bytes in, size_t limit, struct writer *out)
 {
-    LZ4F_dctx *context;
+    LZ4F_dctx *context = atomic_exchange(&spare_context, NULL);
     size_t before = out->len;
     enum status st;
 
-    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
+    if (context == NULL &&
+        LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
         return STATUS_NO_MEMORY;
     st = lz4_stream(context, in, limit, out);
-    LZ4F_freeDecompressionContext(context);
+    if (has_small_blocks(in))
+        keep_context(context);
+    else
+        LZ4F_freeDecompressionContext(context);
     if (st)
         out->len = before;
     return st;

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 7, RECORDS = 1000, TEXT = 256 << 10, LIMIT = 64 << 20 };
+enum { ROUNDS = 7, TEXT = 256 << 10, LIMIT = 64 << 20 };
 
 static const struct build_producer nobody = {-1, -1, -1};
 
@@ -97,8 +97,8 @@ static void bench_crc(void)
 
 struct shape {
     const char *name;
-    size_t key, value;
-    size_t headers;
+    size_t key, value, headers;
+    size_t records; /* of a batch */
 };
 
 struct work {
@@ -116,7 +116,7 @@ static void run_build(void *arg)
                                              {bytes_of("kind"), bytes_of("created")}};
 
     build_begin(&w->build);
-    for (size_t n = 0; n < RECORDS; n++)
+    for (size_t n = 0; n < w->shape->records; n++)
         build_add(&w->build, 1700000000000 + (int64_t)(n / 10),
                   (struct bytes){w->text + n % 64, w->shape->key},
                   (struct bytes){w->text + n * w->shape->value % (TEXT - 1024),
@@ -175,21 +175,21 @@ static void work_init(struct work *w, const struct shape *shape, enum codec code
 static void bench_record(void)
 {
     static const struct shape shapes[] = {
-        {"100 B value", 0, 100, 0},
-        {"10 B key, 100 B value", 10, 100, 0},
-        {"the same, 2 headers", 10, 100, 2},
-        {"1 KiB value", 0, 1024, 0},
+        {"100 B value", 0, 100, 0, 1000},
+        {"10 B key, 100 B value", 10, 100, 0, 1000},
+        {"the same, 2 headers", 10, 100, 2, 1000},
+        {"1 KiB value", 0, 1024, 0, 1000},
     };
 
     for (size_t n = 0; n < sizeof shapes / sizeof shapes[0]; n++) {
         static struct work w;
-        double build, verify, checksum, walk;
+        double records = (double)shapes[n].records, build, verify, checksum, walk;
 
         work_init(&w, &shapes[n], CODEC_NONE);
-        build = best_ns(run_build, &w) / RECORDS;
-        verify = best_ns(run_verify, &w) / RECORDS;
-        checksum = best_ns(run_checksum_of_batch, &w) / RECORDS;
-        walk = best_ns(run_iterate, &w) / RECORDS;
+        build = best_ns(run_build, &w) / records;
+        verify = best_ns(run_verify, &w) / records;
+        checksum = best_ns(run_checksum_of_batch, &w) / records;
+        walk = best_ns(run_iterate, &w) / records;
         printf("record   %-22s build %6.1f  verify %6.1f (checksum %5.1f)  "
                "iterate %6.1f ns\n",
                w.shape->name, build, verify, checksum, walk);
@@ -201,21 +201,22 @@ static void bench_record(void)
 
 static void bench_lz4(void)
 {
-    static const struct shape shapes[] = {{"100 B values", 0, 100, 0},
-                                          {"1 KiB values", 0, 1024, 0}};
+    static const struct shape shapes[] = {{"1000 of 100 B", 0, 100, 0, 1000},
+                                          {"10 of 100 B", 0, 100, 0, 10},
+                                          {"1000 of 1 KiB", 0, 1024, 0, 1000}};
 
     for (size_t n = 0; n < sizeof shapes / sizeof shapes[0]; n++) {
         static struct work w;
-        size_t plain = RECORDS * shapes[n].value;
-        double build, walk;
+        double records = (double)shapes[n].records;
+        double plain = records * (double)shapes[n].value, build, walk;
 
         work_init(&w, &shapes[n], CODEC_LZ4);
         build = best_ns(run_build, &w);
         walk = best_ns(run_iterate, &w);
         printf("lz4      %-14s %.2f of its size; build %6.1f ns/record %5.2f GB/s, "
                "iterate %6.1f ns/record %5.2f GB/s\n",
-               w.shape->name, (double)w.batch.len / (double)plain, build / RECORDS,
-               (double)plain / build, walk / RECORDS, (double)plain / walk);
+               w.shape->name, (double)w.batch.len / plain, build / records, plain / build,
+               walk / records, plain / walk);
         build_release(&w.build);
     }
 }

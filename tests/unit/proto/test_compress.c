@@ -128,6 +128,28 @@ START_TEST(every_truncation_is_refused)
 }
 END_TEST
 
+/* Contexts are used again; whatever a broken frame left in one must not be seen. */
+START_TEST(broken_frame_leaves_no_trace)
+{
+    struct bytes in = sample(70000);
+    struct writer small = packed(CODEC_LZ4, in), out = writer_growing();
+
+    for (size_t cut = 1; cut < small.len; cut += 997) {
+        ck_assert_int_eq(
+            decompress(CODEC_LZ4, (struct bytes){small.data, cut}, 1 << 20, &out),
+            STATUS_CORRUPT_MESSAGE);
+        ck_assert_int_eq(
+            decompress(CODEC_LZ4, (struct bytes){small.data, small.len}, 1 << 20, &out),
+            STATUS_OK);
+        ck_assert_uint_eq(out.len, in.len);
+        ck_assert_mem_eq(out.data, in.data, in.len);
+        out.len = 0;
+    }
+    writer_release(&out);
+    writer_release(&small);
+}
+END_TEST
+
 START_TEST(codecs_have_names)
 {
     enum codec codec;
@@ -162,4 +184,4 @@ END_TEST
 
 SUITE_MAIN("compress", what_goes_in_comes_out, frame_is_what_kafka_expects,
            foreign_frames_are_read, output_is_capped, every_truncation_is_refused,
-           codecs_have_names, absent_codecs_say_so)
+           broken_frame_leaves_no_trace, codecs_have_names, absent_codecs_say_so)
