@@ -279,6 +279,8 @@ static void let_time_pass(struct shard *s)
         node_tick(s->node, s->now);
     if (s->now.mono_ms >= s->sweep_ms) {
         connections_sweep(&s->connections, s->now);
+        /* It may have been altered. */
+        sink_set_level((enum log_level)config_number(s->config, CONFIG_LOG_LEVEL));
         s->sweep_ms = s->now.mono_ms + (s->stopping ? STOPPING_SWEEP_MS : SWEEP_MS);
     }
 }
