@@ -189,7 +189,6 @@ void machine_close(struct machine *m)
         disk_poll(m->disk, true);
     while ((p = TAILQ_FIRST(&m->waiting)) != NULL) {
         TAILQ_REMOVE(&m->waiting, p, link);
-        p->entry->done(p->entry, STATUS_SHUTTING_DOWN);
         free(p);
     }
     build_release(&m->build);

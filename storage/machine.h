@@ -37,6 +37,8 @@ struct machine_options {
 STATUS_MUST_CHECK enum status machine_open(struct machine **out, struct store *s,
                                            struct disk *d,
                                            const struct machine_options *options);
+/* Entries that still wait are forgotten: their owners close, too, and whether the records
+ * will be there at the next start nobody knows. */
 void machine_close(struct machine *m);
 
 struct log *machine_log(const struct machine *m);
