@@ -11,7 +11,9 @@
 
 enum {
     SHIPMENT_PARCELS = 256,
-    SHIPMENT_BYTES = 4 * 1024 * 1024,
+    SHIPMENT_BYTES = 1024 * 1024,
+    /* A lane that is alone waits for one answer at a time, so it takes more along. */
+    SHIPMENT_BYTES_ALONE = 4 * 1024 * 1024,
 };
 
 /* One PRODUCE request: the first parcel, or parcels, of each of many partitions. */
@@ -320,7 +322,7 @@ static int32_t destination(struct leat_producer *p, struct lane *lane, int64_t n
 /* The lane's first parcel, and those behind it that are closed: the last one may still
  * grow. */
 static size_t take_parcels(struct lane *lane, struct parcel **out, size_t room,
-                           size_t *bytes)
+                           size_t most, size_t *bytes)
 {
     struct parcel *parcel = lane_first(lane);
     size_t n = 0;
@@ -331,7 +333,7 @@ static size_t take_parcels(struct lane *lane, struct parcel **out, size_t room,
         *bytes += build_size(&parcel->build);
         parcel = TAILQ_NEXT(parcel, link);
     } while (parcel != NULL && TAILQ_NEXT(parcel, link) != NULL && n < room &&
-             *bytes + build_size(&parcel->build) <= SHIPMENT_BYTES);
+             *bytes + build_size(&parcel->build) <= most);
     return n;
 }
 
@@ -342,18 +344,19 @@ static size_t choose(struct leat_producer *p, int64_t now, struct parcel **out,
 {
     struct lane *lane = TAILQ_FIRST(&p->accumulator.active);
     struct lane *last = TAILQ_LAST(&p->accumulator.active, lane_row);
+    size_t most = lane == last ? SHIPMENT_BYTES_ALONE : SHIPMENT_BYTES;
     size_t bytes = 0;
     size_t n = 0;
 
     *node = -1;
-    while (lane != NULL && n < SHIPMENT_PARCELS && bytes < SHIPMENT_BYTES) {
+    while (lane != NULL && n < SHIPMENT_PARCELS && bytes < most) {
         struct lane *next = lane == last ? NULL : TAILQ_NEXT(lane, link);
         int32_t to = destination(p, lane, now);
 
         if (to >= 0 && (*node < 0 || *node == to)) {
             *node = to;
             lane->sending = true;
-            n += take_parcels(lane, out + n, SHIPMENT_PARCELS - n, &bytes);
+            n += take_parcels(lane, out + n, SHIPMENT_PARCELS - n, most, &bytes);
             TAILQ_REMOVE(&p->accumulator.active, lane, link);
             TAILQ_INSERT_TAIL(&p->accumulator.active, lane, link);
         }

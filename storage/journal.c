@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What one write may carry: beyond this the disk gives no more for a longer wait. */
+enum { WRITE_BYTES_MAX = 4 * JOURNAL_BUFFER };
+
 /* A group that is gathering, waits to be written, or is being written. */
 struct group {
     struct hot_buffer *buffer; /* with a reference */
@@ -228,7 +231,7 @@ static uint64_t take_groups(struct journal *j, struct journal_file *file)
     while ((g = STAILQ_FIRST(&j->waiting)) != NULL && n < DISK_IOV_MAX) {
         uint64_t padded = journal_padded(g->length);
 
-        if ((n > 0 && bytes + padded > JOURNAL_BUFFER) ||
+        if ((n > 0 && bytes + padded > WRITE_BYTES_MAX) ||
             file->position + bytes + padded > j->options.file_bytes)
             break;
         STAILQ_REMOVE_HEAD(&j->waiting, link);
@@ -249,7 +252,7 @@ static void start_write(struct journal *j)
     struct journal_file *file = journal_files_for(&j->files, least);
 
     if (file == NULL ||
-        !journal_files_clear(&j->files, file, file->position, JOURNAL_BUFFER + least))
+        !journal_files_clear(&j->files, file, file->position, WRITE_BYTES_MAX + least))
         return;
     bytes = take_groups(j, file);
     j->write_op = (struct disk_op){.kind = DISK_WRITE,
