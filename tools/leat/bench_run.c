@@ -142,6 +142,9 @@ int run_bench_produce(struct invocation *i)
         return EXIT_USAGE;
     }
     session_on_interrupt(NULL);
+    /* Without a thread of its own the library answers on the caller's: two wakes less. */
+    if (in_flight == 1)
+        session_prefer(i->session, "client.threads", "0");
     code = bench_open(&r->bench, i);
     if (code == EXIT_DONE) {
         r->producer =

@@ -146,6 +146,11 @@ leat_conf *session_conf(struct session *s)
     return conf;
 }
 
+void session_prefer(struct session *s, const char *key, const char *value)
+{
+    set(s, key, value, "built-in");
+}
+
 leat_client *session_client(struct session *s)
 {
     leat_error error;
