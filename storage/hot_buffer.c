@@ -10,7 +10,9 @@
 struct hot_pool {
     _Atomic(struct hot_buffer *) returned; /* pushed by any thread */
     struct hot_buffer *free;               /* the owner's */
-    atomic_size_t holders;                 /* buffers outside, and the owner */
+    size_t free_count;
+    size_t free_least;     /* since the last trim */
+    atomic_size_t holders; /* buffers outside, and the owner */
 };
 
 static struct hot_buffer *memory_new(size_t bytes)
@@ -78,6 +80,34 @@ void hot_pool_close(struct hot_pool *p)
     let_go(p);
 }
 
+/* All that came home, at once: no other thread ever takes from that list. */
+static void collect(struct hot_pool *p)
+{
+    struct hot_buffer *b =
+        atomic_exchange_explicit(&p->returned, NULL, memory_order_acquire);
+    struct hot_buffer *next;
+
+    for (; b != NULL; b = next) {
+        next = b->next_free;
+        b->next_free = p->free;
+        p->free = b;
+        p->free_count++;
+    }
+}
+
+void hot_pool_trim(struct hot_pool *p)
+{
+    for (; p->free_least > 0; p->free_least--) {
+        struct hot_buffer *b = p->free;
+
+        p->free = b->next_free;
+        p->free_count--;
+        memory_free(b);
+    }
+    collect(p);
+    p->free_least = p->free_count;
+}
+
 struct hot_buffer *hot_buffer_new(struct hot_pool *p, size_t bytes)
 {
     struct hot_buffer *b = NULL;
@@ -85,14 +115,17 @@ struct hot_buffer *hot_buffer_new(struct hot_pool *p, size_t bytes)
     if (bytes > JOURNAL_BUFFER) {
         b = memory_new(bytes);
     } else {
-        /* All that came home at once: no other thread ever takes from the list. */
         if (p->free == NULL)
-            p->free = atomic_exchange_explicit(&p->returned, NULL, memory_order_acquire);
+            collect(p);
         b = p->free;
-        if (b != NULL)
+        if (b != NULL) {
             p->free = b->next_free;
-        else
+            p->free_count--;
+        } else {
             b = memory_new(JOURNAL_BUFFER);
+        }
+        if (p->free_count < p->free_least)
+            p->free_least = p->free_count;
         b->pool = p;
         atomic_fetch_add_explicit(&p->holders, 1, memory_order_relaxed);
     }

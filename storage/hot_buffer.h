@@ -22,6 +22,9 @@ struct hot_buffer {
 
 struct hot_pool *hot_pool_open(void);
 void hot_pool_close(struct hot_pool *p);
+/* Now and then: give back the memory of as many buffers as were free all the time since
+ * the last call. */
+void hot_pool_trim(struct hot_pool *p);
 /* A buffer with one reference and at least `bytes` of memory; up to JOURNAL_BUFFER it
  * comes from the pool. */
 struct hot_buffer *hot_buffer_new(struct hot_pool *p, size_t bytes);

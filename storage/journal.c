@@ -318,6 +318,11 @@ void journal_release(struct journal *j, journal_seq oldest)
     evict(j);
 }
 
+void journal_trim(struct journal *j)
+{
+    hot_pool_trim(j->pool);
+}
+
 bool journal_has_room(const struct journal *j)
 {
     uint64_t gathering = j->gathering != NULL ? j->gathering->length : 0;

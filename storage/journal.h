@@ -110,6 +110,9 @@ journal_seq journal_gathering(const struct journal *j); /* the group that append
  * synced and its checkpoint written. */
 void journal_release(struct journal *j, journal_seq oldest);
 
+/* Now and then: give back memory that was not needed lately. */
+void journal_trim(struct journal *j);
+
 /* The group up to which segments must be brought so that the next file can be recycled
  * and the hot budget kept; 0 when there is no hurry. Drives the write-behind. */
 journal_seq journal_pressure(const struct journal *j);

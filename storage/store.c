@@ -469,6 +469,7 @@ void store_tick(struct store *s, struct instant now)
     s->now = now;
     s->no_space = false;
     ask_space(s);
+    journal_trim(s->journal);
     keep_house(s);
     store_turn_end(s);
     if (flush_is_idle(s))

@@ -486,6 +486,7 @@ int broker_run(struct options *o, int64_t started_us)
     sink_init(STDERR_FILENO,
               (enum log_format)config_number(&o->config, CONFIG_LOG_FORMAT),
               (enum log_level)config_number(&o->config, CONFIG_LOG_LEVEL));
+    process_return_memory();
     process_raise_files();
     b.status = EXIT_FAILED;
     if (!open_data(&b))

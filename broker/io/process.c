@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/io/process.h"
 
+#include <malloc.h>
 #include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -49,6 +50,15 @@ void process_look(struct process *p)
         p->open_files_max = files.rlim_cur;
     p->resident_bytes = resident_bytes();
     p->open_files = count_files();
+}
+
+void process_return_memory(void)
+{
+#if defined(__GLIBC__)
+    enum { LARGE = 256 * 1024 };
+
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+#endif
 }
 
 void process_raise_files(void)

@@ -15,6 +15,10 @@ struct process {
 /* Zeros where the kernel does not tell. `started_ms` is the caller's. */
 void process_look(struct process *p);
 
+/* Let the C library give large blocks back to the system when they are freed: it would
+ * otherwise learn to keep them, and a broker that was busy once would look so for good.
+ */
+void process_return_memory(void);
 /* Raise the limit of open files to what the system allows. */
 void process_raise_files(void);
 
