@@ -35,7 +35,9 @@ static void finish_first(struct leat_producer *p, struct lane *lane, int code,
 
     parcel->code = code;
     parcel->base_offset = base_offset;
-    snprintf(parcel->text, sizeof parcel->text, "%s", text);
+    /* It may be the parcel's own: why it was last put back. */
+    if (text != parcel->text)
+        snprintf(parcel->text, sizeof parcel->text, "%s", text);
     producer_tell(p, parcel);
 }
 
@@ -137,7 +139,8 @@ static void judge_by_answer(struct leat_producer *p, struct parcel *parcel, size
         parcel->maybe_sent = true;
         judge(p, parcel, LEAT_E_PROTOCOL, -1, "the broker's answer leaves it out");
     } else {
-        judge(p, parcel, r->error, r->error ? -1 : r->base_offset, r->error_message);
+        judge(p, parcel, r->error, r->error ? -1 : r->base_offset,
+              r->error_message[0] != '\0' ? r->error_message : status_text(r->error));
     }
 }
 
@@ -429,10 +432,19 @@ static void expire_lanes(struct leat_producer *p, int64_t now)
 
     while (lane != NULL) {
         struct lane *next = TAILQ_NEXT(lane, link);
+        char why[PARCEL_TEXT] = "";
 
+        /* Those behind it had no try of their own: they failed for the same reason. */
         while (lane->active && !lane->sending &&
-               now >= lane_first(lane)->opened_ms + p->delivery_ms)
-            producer_fail_first(p, lane, LEAT_E_TIMED_OUT, lane_first(lane)->text);
+               now >= lane_first(lane)->opened_ms + p->delivery_ms) {
+            struct parcel *first = lane_first(lane);
+
+            if (first->text[0] != '\0')
+                snprintf(why, sizeof why, "%s", first->text);
+            else
+                snprintf(first->text, sizeof first->text, "%s", why);
+            producer_fail_first(p, lane, LEAT_E_TIMED_OUT, first->text);
+        }
         lane = next;
     }
 }

@@ -467,6 +467,12 @@ void log_trim(struct log *log, int64_t offset)
         return;
     log->start = offset;
     epochs_trim(&log->epochs, offset);
+    /* The segment that is being written never goes: when all of it is given up, appends
+     * go on in the next one. */
+    if (offset == log->end && log_active(log)->size > 0) {
+        log_add_segment(log, log->end);
+        store_mark_dirty(log->store, log);
+    }
     move_start(log, superfluous(log, offset));
 }
 
