@@ -588,17 +588,20 @@ static void on_reserved(struct disk_op *op)
     struct flush *f = container_of(op, struct flush, op);
 
     store_done(f->store);
-    if (op->status != STATUS_OK || f->cuts != f->log->cuts) {
+    if ((op->status != STATUS_OK && op->status != STATUS_NO_SPACE) ||
+        f->cuts != f->log->cuts) {
         enum status status = op->status;
 
         let_go(f);
-        if (status != STATUS_OK)
+        if (status != STATUS_OK && status != STATUS_NO_SPACE)
             give_up(f, status, "reserve space for a segment");
         else
             next_step(f);
         return;
     }
-    f->segment->reserved = op->offset + op->length;
+    /* A disk too full for the reserve may still have room for the piece itself. */
+    if (op->status == STATUS_OK)
+        f->segment->reserved = op->offset + op->length;
     write_piece(f);
 }
 

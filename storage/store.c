@@ -64,6 +64,7 @@ journal_seq store_journal(struct store *s, const struct journal_frame *frame,
                           struct slice *hot)
 {
     s->last_seq = journal_append(s->journal, frame, hot);
+    s->bytes_appended += frame->payload.len;
     return s->last_seq;
 }
 
@@ -406,11 +407,21 @@ enum status store_list(struct disk *d, struct log_id **ids, size_t *count)
 /* ---- the loop -----------------------------------------------------------------------
  */
 
+/* What will be free when segments have taken all that was promised: the disk is asked
+ * once a second only, and in a second much can come. */
+static uint64_t space_left(const struct store *s)
+{
+    uint64_t taken =
+        s->bytes_appended > s->free_written ? s->bytes_appended - s->free_written : 0;
+
+    return s->free_bytes > taken ? s->free_bytes - taken : 0;
+}
+
 enum status store_admit(const struct store *s)
 {
     if (s->failed)
         return STATUS_STORAGE_FAILED;
-    if (s->no_space || s->free_bytes < s->options.reserve_bytes)
+    if (s->no_space || space_left(s) < s->options.reserve_bytes)
         return STATUS_DISK_FULL;
     return journal_has_room(s->journal) ? STATUS_OK : STATUS_THROTTLED;
 }
@@ -431,8 +442,10 @@ static void on_space(struct disk_op *op)
 
     store_done(s);
     s->space_asked = false;
-    if (op->status == STATUS_OK)
-        s->free_bytes = op->length;
+    if (op->status != STATUS_OK)
+        return;
+    s->free_bytes = op->length;
+    s->free_written = s->stats.segment_bytes_written;
 }
 
 static void ask_space(struct store *s)

@@ -135,7 +135,9 @@ struct store {
     disk_file root; /* the data directory, for syncing names in it */
     struct disk_op space_op;
     bool space_asked;
-    uint64_t free_bytes;
+    uint64_t free_bytes;     /* when the disk was last asked */
+    uint64_t free_written;   /* bytes that segments had been given by then */
+    uint64_t bytes_appended; /* since the store was opened: segments must take them */
     struct store_stats stats;
 };
 

@@ -182,7 +182,7 @@ START_TEST(full_disk_recovers_by_itself)
     for (i = 0; i < 20; i++)
         scene_append(&s, 0, 1, 3000);
     scene_flush(&s);
-    simdisk_fail(s.sim, DISK_ALLOCATE, 1000000, STATUS_NO_SPACE);
+    simdisk_set_capacity(s.sim, 1);
     for (i = 0; i < 1000 && store_admit(s.store) == STATUS_OK; i++) {
         scene_append(&s, 0, 1, 3000);
         scene_turn(&s);
@@ -193,7 +193,7 @@ START_TEST(full_disk_recovers_by_itself)
     ck_assert_int_eq(store_admit(s.store), STATUS_DISK_FULL);
     scene_settle(&s);
     scene_verify(&s, 0);
-    simdisk_fail(s.sim, DISK_ALLOCATE, 0, STATUS_OK);
+    simdisk_set_capacity(s.sim, 0);
     scene_flush(&s);
     ck_assert_uint_eq(s.failures, 0);
     ck_assert_int_eq(store_admit(s.store), STATUS_OK);
@@ -213,9 +213,9 @@ START_TEST(closing_on_a_full_disk_loses_nothing)
     for (int i = 0; i < 50; i++)
         scene_append(&s, 0, 1, 3000);
     scene_settle(&s);
-    simdisk_fail(s.sim, DISK_ALLOCATE, 1000000, STATUS_NO_SPACE);
+    simdisk_set_capacity(s.sim, 1);
     ck_assert_int_eq(scene_close(&s), STATUS_NO_SPACE);
-    simdisk_fail(s.sim, DISK_ALLOCATE, 0, STATUS_OK);
+    simdisk_set_capacity(s.sim, 0);
     ck_assert_int_eq(scene_open(&s), STATUS_OK);
     scene_verify(&s, 0);
     scene_end(&s);
