@@ -181,18 +181,36 @@ static int print_rows(struct invocation *i, const leat_reply *reply)
     return code;
 }
 
+/* A new file named after the group and the time; a number keeps two of one second apart.
+ */
+static FILE *create_file(const char *group, char path[static 320])
+{
+    enum { TRIES = 100 };
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm tm;
+    FILE *f = NULL;
+
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+    for (int n = 1; f == NULL && n < TRIES; n++) {
+        char number[8] = "";
+
+        if (n > 1)
+            snprintf(number, sizeof number, "-%d", n);
+        snprintf(path, 320, "%s-%s%s.tsv", group, stamp, number);
+        f = fopen(path, "wx");
+        if (f == NULL && errno != EEXIST)
+            break;
+    }
+    return f;
+}
+
 /* The offsets as they were, in a file that --file takes back. */
 static int save(struct invocation *i, const leat_reply *plan, char path[static 320])
 {
     const leat_group_offset_row *row;
-    char stamp[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    FILE *f;
+    FILE *f = create_file(i->arguments[0], path);
 
-    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-    snprintf(path, 320, "%s-%s.tsv", i->arguments[0], stamp);
-    f = fopen(path, "wx");
     if (f == NULL)
         return fail(i->output, EXIT_REFUSED, "%s: %s; nothing was done", path,
                     strerror(errno));
