@@ -14,8 +14,8 @@ struct session;
 int session_open(struct session **out, struct invocation *i);
 void session_close(struct session *s);
 
-/* What this command would rather have, unless somebody has said otherwise. Before the first
- * session_client. */
+/* What this command would rather have, unless somebody has said otherwise. Before the
+ * first session_client. */
 void session_prefer(struct session *s, const char *key, const char *value);
 
 /* The client, opened at first use; NULL with the error printed. */
