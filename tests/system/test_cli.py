@@ -172,6 +172,7 @@ class Operators(Cli):
         self.assertIn("default 1", self.leat("config", "get", "num.partitions"))
         self.assertIn("healthy", self.leat("cluster", "status"))
         self.assertIn("led by broker 1", self.leat("explain", "topic", "t/0"))
+        self.assertEqual(len(self.items("explain", "topic", "t")), 5)
 
     def test_benchmarks_print_their_probe(self):
         for what in (("produce",), ("produce", "--in-flight", "1"), ("consume",), ("e2e",)):

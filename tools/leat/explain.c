@@ -57,6 +57,11 @@ int run_explain_topic(struct invocation *i)
     snprintf(topic, sizeof topic, "%.*s",
              slash ? (int)(slash - i->arguments[0]) : (int)strlen(i->arguments[0]),
              i->arguments[0]);
+    /* Sentences are for people: programs get the rows behind them. */
+    if (i->output->format != OUTPUT_TEXT) {
+        i->arguments[0] = topic;
+        return run_topic_describe(i);
+    }
     if (slash != NULL && !parse_number(slash + 1, 0, INT32_MAX, &only))
         return fail(i->output, EXIT_USAGE, "'%s': write TOPIC or TOPIC/PARTITION",
                     i->arguments[0]);
@@ -118,8 +123,11 @@ int run_explain_group(struct invocation *i)
     size_t members = 0;
     char behind[32];
     struct lag lag;
-    int code = lag_read(i, group, &lag);
+    int code;
 
+    if (i->output->format != OUTPUT_TEXT)
+        return run_group_describe(i);
+    code = lag_read(i, group, &lag);
     if (code != EXIT_DONE)
         return code;
     first = leat_reply_member(lag.members, 0);
