@@ -190,7 +190,8 @@ class Operators(Cli):
         told = json.loads(self.leat("log", "verify", data, "-o", "json"))
         self.assertGreaterEqual(told["records"], 1000)
         self.assertEqual(told["damaged"], 0)
-        segment = max(self.b.data.glob("logs/*/*.log"), key=lambda p: p.stat().st_size)
+        segment = next(p for p in self.b.data.glob("logs/*/*.log")
+                       if not p.parent.name.startswith("0" * 16))  # the broker's own
         self.assertIn("v999", self.leat("log", "dump", "--records", str(segment)))
         with open(segment, "r+b") as f:
             f.seek(100)
@@ -244,7 +245,7 @@ class Programs(Cli):
         self.run_example("produce", "t", input="one\ntwo\nthree\n")
         self.assertEqual(sorted(self.leat("consume", "t", "-e").split()),
                          ["one", "three", "two"])
-        self.assertIn("t", self.run_example("admin"))
+        self.assertIn("made", self.run_example("admin", "made"))
 
     def test_a_producer_written_from_the_protocol_page(self):
         try:
