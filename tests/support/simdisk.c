@@ -3,7 +3,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
-#include "proto/base/prng.h"
+#include "tests/support/simdisk_names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,22 +31,6 @@ struct inode {
     TAILQ_ENTRY(inode) link; /* all inodes, for freeing */
 };
 
-struct name {
-    char *path;
-    struct inode *inode;
-    TAILQ_ENTRY(name) link;
-};
-
-TAILQ_HEAD(name_list, name);
-
-/* A change of the name space that no directory sync has covered. `from` NULL: a creation;
- * `to` NULL: a removal. */
-struct name_change {
-    char *from, *to;
-    struct inode *inode;
-    TAILQ_ENTRY(name_change) link;
-};
-
 struct handle {
     struct inode *inode;
     char *path; /* of a directory: what a sync covers */
@@ -57,8 +41,7 @@ struct simdisk {
     struct prng random;
     struct simdisk_options options;
     TAILQ_HEAD(, inode) inodes;
-    struct name_list names, durable_names;
-    TAILQ_HEAD(, name_change) changes;
+    struct names names;
     TAILQ_HEAD(pending_list, disk_op) pending;
     unsigned pending_count;
     struct handle handles[HANDLES_MAX];
@@ -69,6 +52,8 @@ struct simdisk {
     enum disk_kind fail_kind;
     unsigned fail_count;
     enum status fail_status;
+    uint64_t fail_at;
+    enum status fail_at_status; /* OK: none planned */
 };
 
 static struct simdisk *from(struct disk *d)
@@ -134,142 +119,6 @@ static struct inode *new_inode(struct simdisk *s, bool is_dir)
     return n;
 }
 
-/* ---- names ---------------------------------------------------------------------------
- */
-
-static struct name *find(const struct name_list *list, const char *path)
-{
-    struct name *n;
-
-    TAILQ_FOREACH (n, list, link)
-        if (strcmp(n->path, path) == 0)
-            return n;
-    return NULL;
-}
-
-static void add_name(struct name_list *list, const char *path, struct inode *inode)
-{
-    struct name *n = must_alloc(sizeof *n);
-
-    n->path = must_text(path);
-    n->inode = inode;
-    TAILQ_INSERT_TAIL(list, n, link);
-}
-
-static void drop_name(struct name_list *list, const char *path)
-{
-    struct name *n = find(list, path);
-
-    if (n == NULL)
-        return;
-    TAILQ_REMOVE(list, n, link);
-    free(n->path);
-    free(n);
-}
-
-static void clear_names(struct name_list *list)
-{
-    while (!TAILQ_EMPTY(list))
-        drop_name(list, TAILQ_FIRST(list)->path);
-}
-
-/* Whether `path` lies directly in the directory `dir` ("." is the root). */
-static bool lies_in(const char *path, const char *dir)
-{
-    const char *slash = strrchr(path, '/');
-    size_t len = slash != NULL ? (size_t)(slash - path) : 0;
-
-    if (strcmp(dir, ".") == 0 || dir[0] == '\0')
-        return slash == NULL;
-    return strlen(dir) == len && memcmp(path, dir, len) == 0;
-}
-
-static bool parent_exists(const struct name_list *list, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir;
-    bool exists;
-
-    if (slash == NULL)
-        return true;
-    dir = must_text(path);
-    dir[slash - path] = '\0';
-    exists = find(list, dir) != NULL && find(list, dir)->inode->is_dir;
-    free(dir);
-    return exists;
-}
-
-/* A directory's new name is the new beginning of all names in it. */
-static void rename_in(struct name_list *list, const char *old, const char *new)
-{
-    size_t len = strlen(old);
-    struct name *n;
-
-    TAILQ_FOREACH (n, list, link) {
-        char *path;
-        size_t size;
-
-        if (strncmp(n->path, old, len) != 0 ||
-            (n->path[len] != '\0' && n->path[len] != '/'))
-            continue;
-        size = strlen(new) + strlen(n->path + len) + 1;
-        path = must_alloc(size);
-        memcpy(path, new, strlen(new));
-        memcpy(path + strlen(new), n->path + len, strlen(n->path + len) + 1);
-        free(n->path);
-        n->path = path;
-    }
-}
-
-static void apply_change(struct name_list *list, const struct name_change *c)
-{
-    if (c->from != NULL && c->to != NULL) {
-        if (find(list, c->from) == NULL)
-            return;
-        drop_name(list, c->to);
-        rename_in(list, c->from, c->to);
-    } else if (c->to != NULL) {
-        drop_name(list, c->to);
-        add_name(list, c->to, c->inode);
-    } else {
-        drop_name(list, c->from);
-    }
-}
-
-static void drop_change(struct simdisk *s, struct name_change *c)
-{
-    TAILQ_REMOVE(&s->changes, c, link);
-    free(c->from);
-    free(c->to);
-    free(c);
-}
-
-static void change_names(struct simdisk *s, const char *old, const char *new,
-                         struct inode *inode)
-{
-    struct name_change *c = must_alloc(sizeof *c);
-
-    *c = (struct name_change){.from = old ? must_text(old) : NULL,
-                              .to = new ? must_text(new) : NULL,
-                              .inode = inode};
-    TAILQ_INSERT_TAIL(&s->changes, c, link);
-    apply_change(&s->names, c);
-}
-
-static void sync_names(struct simdisk *s, const char *dir)
-{
-    struct name_change *c, *next;
-
-    for (c = TAILQ_FIRST(&s->changes); c != NULL; c = next) {
-        next = TAILQ_NEXT(c, link);
-        if ((c->from != NULL && lies_in(c->from, dir)) ||
-            (c->to != NULL && lies_in(c->to, dir))) {
-            apply_change(&s->durable_names, c);
-            drop_change(s, c);
-        }
-    }
-}
-
 /* ---- operations ----------------------------------------------------------------------
  */
 
@@ -278,7 +127,7 @@ static uint64_t space_used(const struct simdisk *s)
     const struct name *n;
     uint64_t sum = 0;
 
-    TAILQ_FOREACH (n, &s->names, link)
+    TAILQ_FOREACH (n, &s->names.view, link)
         sum += n->inode->view.len;
     return sum;
 }
@@ -291,7 +140,7 @@ static bool has_space(const struct simdisk *s, const struct inode *n, uint64_t l
 
 static enum status open_file(struct simdisk *s, struct disk_op *op)
 {
-    struct name *n = find(&s->names, op->path);
+    struct name *n = names_find(&s->names, op->path);
     struct inode *inode = n != NULL ? n->inode : NULL;
 
     if (strcmp(op->path, ".") == 0)
@@ -299,10 +148,10 @@ static enum status open_file(struct simdisk *s, struct disk_op *op)
     if (inode != NULL && (op->flags & DISK_EXCLUSIVE))
         return STATUS_EXISTS;
     if (inode == NULL) {
-        if (!(op->flags & DISK_CREATE) || !parent_exists(&s->names, op->path))
+        if (!(op->flags & DISK_CREATE) || !names_parent_exists(&s->names, op->path))
             return STATUS_NOT_FOUND;
         inode = new_inode(s, false);
-        change_names(s, NULL, op->path, inode);
+        names_change(&s->names, NULL, op->path, inode, false);
     }
     for (int i = 0; i < HANDLES_MAX; i++)
         if (s->handles[i].inode == NULL) {
@@ -419,7 +268,7 @@ static enum status sync_file(struct simdisk *s, struct disk_op *op)
     struct loose_write *w, *next;
 
     if (h->inode->is_dir) {
-        sync_names(s, h->path);
+        names_sync(&s->names, h->path);
         return STATUS_OK;
     }
     if (h->inode->cut < h->inode->durable.len)
@@ -456,15 +305,15 @@ static enum status truncate_file(struct simdisk *s, struct disk_op *op)
 
 static enum status remove_path(struct simdisk *s, const char *path)
 {
-    struct name *n = find(&s->names, path), *other;
+    struct name *n = names_find(&s->names, path), *other;
 
     if (n == NULL)
         return STATUS_NOT_FOUND;
     if (n->inode->is_dir)
-        TAILQ_FOREACH (other, &s->names, link)
-            if (lies_in(other->path, path))
+        TAILQ_FOREACH (other, &s->names.view, link)
+            if (names_lies_in(other->path, path))
                 return STATUS_EXISTS;
-    change_names(s, path, NULL, n->inode);
+    names_change(&s->names, path, NULL, n->inode, n->is_dir);
     return STATUS_OK;
 }
 
@@ -473,14 +322,14 @@ static enum status list_names(struct simdisk *s, struct disk_op *op)
     const struct name *n;
     size_t len = 0;
 
-    if (strcmp(op->path, ".") != 0 && find(&s->names, op->path) == NULL)
+    if (strcmp(op->path, ".") != 0 && names_find(&s->names, op->path) == NULL)
         return STATUS_NOT_FOUND;
     op->names = must_zalloc(1);
-    TAILQ_FOREACH (n, &s->names, link) {
+    TAILQ_FOREACH (n, &s->names.view, link) {
         const char *slash = strrchr(n->path, '/');
         const char *base = slash != NULL ? slash + 1 : n->path;
 
-        if (!lies_in(n->path, op->path))
+        if (!names_lies_in(n->path, op->path))
             continue;
         op->names = must_realloc(op->names, len + strlen(base) + 2);
         memcpy(op->names + len, base, strlen(base) + 1);
@@ -492,19 +341,20 @@ static enum status list_names(struct simdisk *s, struct disk_op *op)
 
 static enum status make_dir(struct simdisk *s, const char *path)
 {
-    if (find(&s->names, path) != NULL)
+    if (names_find(&s->names, path) != NULL)
         return STATUS_EXISTS;
-    if (!parent_exists(&s->names, path))
+    if (!names_parent_exists(&s->names, path))
         return STATUS_NOT_FOUND;
-    change_names(s, NULL, path, new_inode(s, true));
+    names_change(&s->names, NULL, path, new_inode(s, true), true);
     return STATUS_OK;
 }
 
 static enum status rename_path(struct simdisk *s, const char *old, const char *new)
 {
-    if (find(&s->names, old) == NULL || !parent_exists(&s->names, new))
+    if (names_find(&s->names, old) == NULL || !names_parent_exists(&s->names, new))
         return STATUS_NOT_FOUND;
-    change_names(s, old, new, find(&s->names, old)->inode);
+    names_change(&s->names, old, new, names_find(&s->names, old)->inode,
+                 names_find(&s->names, old)->is_dir);
     return STATUS_OK;
 }
 
@@ -529,7 +379,7 @@ static enum status carry_out(struct simdisk *s, struct disk_op *op)
         return STATUS_OK;
     case DISK_TRUNCATE: return truncate_file(s, op);
     case DISK_STAT:
-        n = find(&s->names, op->path);
+        n = names_find(&s->names, op->path);
         if (n == NULL)
             return STATUS_NOT_FOUND;
         op->length = n->inode->view.len;
@@ -548,21 +398,41 @@ static enum status carry_out(struct simdisk *s, struct disk_op *op)
     return STATUS_IO;
 }
 
+static void tear_pending(struct simdisk *s)
+{
+    struct disk_op *op;
+
+    TAILQ_FOREACH (op, &s->pending, link)
+        if (op->kind == DISK_WRITE)
+            tear(s, op);
+}
+
+static void die(struct simdisk *s, struct disk_op *op)
+{
+    if (s->moment == SIMDISK_TORN && op->kind == DISK_WRITE)
+        tear(s, op);
+    else if (s->moment == SIMDISK_AFTER && carry_out(s, op) == STATUS_OK)
+        free(op->names);
+    tear_pending(s);
+    s->dead = true;
+}
+
 static void take_effect(struct simdisk *s, struct disk_op *op)
 {
+    uint64_t number = s->ops++;
+
     op->bytes = 0;
     op->names = NULL;
-    if (!s->dead && s->will_die && s->ops == s->die_at) {
-        if (s->moment == SIMDISK_TORN && op->kind == DISK_WRITE)
-            tear(s, op);
-        else if (s->moment == SIMDISK_AFTER && carry_out(s, op) == STATUS_OK)
-            free(op->names);
-        s->dead = true;
-    }
-    s->ops++;
+    if (!s->dead && s->will_die && number == s->die_at)
+        die(s, op);
     if (s->dead) {
         op->names = NULL;
         op->status = STATUS_IO;
+    } else if (s->fail_at_status != STATUS_OK && number == s->fail_at) {
+        if (op->kind == DISK_WRITE && s->fail_at_status == STATUS_IO)
+            tear(s, op);
+        op->status = s->fail_at_status;
+        s->fail_at_status = STATUS_OK;
     } else if (s->fail_count > 0 && op->kind == s->fail_kind) {
         s->fail_count--;
         op->status = s->fail_status;
@@ -624,9 +494,7 @@ struct simdisk *simdisk_new(const struct simdisk_options *o)
     s->options = *o;
     prng_init(&s->random, o->seed);
     TAILQ_INIT(&s->inodes);
-    TAILQ_INIT(&s->names);
-    TAILQ_INIT(&s->durable_names);
-    TAILQ_INIT(&s->changes);
+    names_init(&s->names);
     TAILQ_INIT(&s->pending);
     new_inode(s, true); /* the root */
     return s;
@@ -640,18 +508,10 @@ static void close_handles(struct simdisk *s)
     }
 }
 
-static void drop_changes(struct simdisk *s)
-{
-    while (!TAILQ_EMPTY(&s->changes))
-        drop_change(s, TAILQ_FIRST(&s->changes));
-}
-
 void simdisk_free(struct simdisk *s)
 {
     close_handles(s);
-    drop_changes(s);
-    clear_names(&s->names);
-    clear_names(&s->durable_names);
+    names_release(&s->names);
     while (!TAILQ_EMPTY(&s->inodes))
         free_inode(s, TAILQ_FIRST(&s->inodes));
     free(s);
@@ -687,6 +547,12 @@ void simdisk_fail(struct simdisk *s, enum disk_kind kind, unsigned count,
     s->fail_status = status;
 }
 
+void simdisk_fail_at(struct simdisk *s, uint64_t op, enum status status)
+{
+    s->fail_at = op;
+    s->fail_at_status = status;
+}
+
 void simdisk_set_capacity(struct simdisk *s, uint64_t bytes)
 {
     s->options.capacity = bytes;
@@ -695,14 +561,19 @@ void simdisk_set_capacity(struct simdisk *s, uint64_t bytes)
 /* Writes under way may have reached the medium, in part. */
 static void settle_pending(struct simdisk *s)
 {
-    struct disk_op *op;
-
-    while ((op = TAILQ_FIRST(&s->pending)) != NULL) {
-        TAILQ_REMOVE(&s->pending, op, link);
-        if (op->kind == DISK_WRITE && !s->dead)
-            tear(s, op);
-    }
+    if (!s->dead)
+        tear_pending(s);
+    TAILQ_INIT(&s->pending);
     s->pending_count = 0;
+}
+
+/* A length that was not synced is the old one or the new one. */
+static void lose_length(struct simdisk *s, struct inode *n)
+{
+    if (n->cut < n->durable.len && prng_below(&s->random, 2) == 0)
+        resize(&n->durable, n->cut);
+    if (n->view.len > n->durable.len && prng_below(&s->random, 2) == 0)
+        resize(&n->durable, n->view.len);
 }
 
 /* Each loose write: none, all, a prefix of its sectors, or any of them. */
@@ -710,6 +581,7 @@ static void lose_power(struct simdisk *s, struct inode *n)
 {
     struct loose_write *w;
 
+    lose_length(s, n);
     while ((w = TAILQ_FIRST(&n->loose)) != NULL) {
         uint64_t fate = prng_below(&s->random, 4);
         uint64_t keep = prng_below(&s->random, w->len / SECTOR + 1);
@@ -727,38 +599,6 @@ static void lose_power(struct simdisk *s, struct inode *n)
     n->cut = UINT64_MAX;
 }
 
-static void lose_names(struct simdisk *s)
-{
-    uint64_t count = 0, keep;
-    struct name_change *c;
-    struct name *n, *next;
-    bool gone;
-
-    TAILQ_FOREACH (c, &s->changes, link)
-        count++;
-    keep = prng_below(&s->random, count + 1);
-    TAILQ_FOREACH (c, &s->changes, link)
-        if (s->options.chaotic_names ? prng_below(&s->random, 2) == 0 : keep-- > 0)
-            apply_change(&s->durable_names, c);
-        else if (!s->options.chaotic_names)
-            break;
-    drop_changes(s);
-    /* A name whose directory is gone is gone as well. */
-    do {
-        gone = false;
-        for (n = TAILQ_FIRST(&s->durable_names); n != NULL; n = next) {
-            next = TAILQ_NEXT(n, link);
-            if (!parent_exists(&s->durable_names, n->path)) {
-                drop_name(&s->durable_names, n->path);
-                gone = true;
-            }
-        }
-    } while (gone);
-    clear_names(&s->names);
-    TAILQ_FOREACH (n, &s->durable_names, link)
-        add_name(&s->names, n->path, n->inode);
-}
-
 void simdisk_crash(struct simdisk *s, enum simdisk_crash_kind kind)
 {
     struct inode *n;
@@ -768,15 +608,16 @@ void simdisk_crash(struct simdisk *s, enum simdisk_crash_kind kind)
     if (kind == SIMDISK_POWER) {
         TAILQ_FOREACH (n, &s->inodes, link)
             lose_power(s, n);
-        lose_names(s);
+        names_lose(&s->names, &s->random, s->options.chaotic_names);
     }
     s->will_die = s->dead = false;
     s->fail_count = 0;
+    s->fail_at_status = STATUS_OK;
 }
 
 bool simdisk_flip(struct simdisk *s, const char *path, uint64_t offset, uint8_t mask)
 {
-    struct name *n = find(&s->names, path);
+    struct name *n = names_find(&s->names, path);
 
     if (n == NULL || offset >= n->inode->view.len)
         return false;
@@ -788,7 +629,7 @@ bool simdisk_flip(struct simdisk *s, const char *path, uint64_t offset, uint8_t 
 
 const uint8_t *simdisk_peek(const struct simdisk *s, const char *path, uint64_t *length)
 {
-    struct name *n = find(&s->names, path);
+    struct name *n = names_find(&s->names, path);
 
     if (n == NULL)
         return NULL;

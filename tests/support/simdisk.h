@@ -6,9 +6,10 @@
  * through any number of crashes; what is opened on it afterwards finds what survived.
  *
  *     power cut     synced bytes and names survive; of every other write nothing, all, or
- *                   some sectors; of the other name changes a prefix (or any, if chaotic)
- *     process kill  everything that had completed is still there, but no more durable
- * than before: a later power cut may take it
+ *                   some sectors; of the other name changes a prefix (or any, if
+ * chaotic); a length that was not synced may or may not process kill  everything that had
+ * completed is still there, but no more durable than before: a later power cut may take
+ * it
  *
  * A planned crash makes the disk dead at a given operation: from then on every operation
  * ends with STATUS_IO, so that the code under test winds up; then simdisk_crash decides
@@ -37,13 +38,16 @@ enum simdisk_moment { SIMDISK_BEFORE, SIMDISK_TORN, SIMDISK_AFTER };
 
 /* Die at the operation with this number (from simdisk_ops): before it has any effect, in
  * the middle of it (writes only; others: before), or right after it, with its completion
- * never told. */
+ * never told. Of the other writes under way any sectors may have arrived. */
 void simdisk_die_at(struct simdisk *s, uint64_t op, enum simdisk_moment moment);
 bool simdisk_is_dead(const struct simdisk *s);
 
 /* The next `count` operations of that kind end with `status` and have no effect. */
 void simdisk_fail(struct simdisk *s, enum disk_kind kind, unsigned count,
                   enum status status);
+/* The operation with this number (from simdisk_ops) ends with `status`. It has no effect,
+ * except that IO leaves any sectors of a write. */
+void simdisk_fail_at(struct simdisk *s, uint64_t op, enum status status);
 void simdisk_set_capacity(struct simdisk *s, uint64_t bytes);
 
 enum simdisk_crash_kind { SIMDISK_POWER, SIMDISK_PROCESS };
