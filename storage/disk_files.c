@@ -96,8 +96,9 @@ static int move_bytes(struct disk_op *op)
         if (moved == 0)
             return op->kind == DISK_READ ? 0 : EIO;
         op->bytes += (size_t)moved;
-        if (op->kind == DISK_READ && (uint64_t)moved % DISK_ALIGN != 0)
-            return 0; /* direct reads are cut at the end of the file only */
+        /* Off a page's boundary only the end of the file cuts a read. */
+        if (op->kind == DISK_READ && (op->offset + op->bytes) % DISK_ALIGN != 0)
+            return 0;
     }
     return 0;
 }

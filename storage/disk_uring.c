@@ -144,8 +144,10 @@ static bool goes_on(struct disk_op *op, int result)
     } else if (op->kind == DISK_READ || op->kind == DISK_WRITE) {
         size_t wanted = wanted_bytes(op);
 
+        /* Off a page's boundary only the end of the file cuts a read. */
         if ((size_t)result < wanted && result > 0 &&
-            (op->kind == DISK_WRITE || result % DISK_ALIGN == 0)) {
+            (op->kind == DISK_WRITE ||
+             (op->offset + (uint64_t)result) % DISK_ALIGN == 0)) {
             op->progress = (uint64_t)result;
             return true;
         }
@@ -222,6 +224,8 @@ static void uring_close(struct disk *d)
     free(u);
 }
 
+/* Without SINGLE_ISSUER: it would bind the ring to the thread that opens it, and a
+ * shard's disk is opened before its thread starts. */
 static bool ring_open(struct io_uring *ring)
 {
     struct io_uring_params params = {
