@@ -51,15 +51,18 @@ enum status journal_open(struct journal **out, struct disk *d,
                          const struct journal_options *options)
 {
     struct journal *j = must_zalloc(sizeof *j);
-    enum status st = journal_files_open(&j->files, d, options->dir, options->file_bytes,
-                                        options->files_max, true);
+    enum status st;
 
+    j->disk = d;
+    j->options = *options;
+    j->options.file_bytes =
+        (options->file_bytes + JOURNAL_BUFFER - 1) & ~(uint64_t)(JOURNAL_BUFFER - 1);
+    st = journal_files_open(&j->files, d, options->dir, j->options.file_bytes,
+                            options->files_max, true);
     if (st) {
         free(j);
         return st;
     }
-    j->disk = d;
-    j->options = *options;
     j->pool = hot_pool_open();
     TAILQ_INIT(&j->hot);
     STAILQ_INIT(&j->waiting);
@@ -149,6 +152,14 @@ static void end_group(struct journal *j)
     STAILQ_INSERT_TAIL(&j->waiting, g, link);
 }
 
+/* Whether the gathering group takes `size` bytes more: a group lies in one buffer and
+ * must fit into one file. */
+static bool group_takes(const struct journal *j, const struct group *g, size_t size)
+{
+    return g->buffer->buf.capacity - g->at - g->length >= size &&
+           j->options.file_bytes - JOURNAL_HEADER - g->length >= size;
+}
+
 journal_seq journal_append(struct journal *j, const struct journal_frame *frame,
                            struct slice *hot)
 {
@@ -157,7 +168,7 @@ journal_seq journal_append(struct journal *j, const struct journal_frame *frame,
     uint8_t *at;
 
     CHECK(frame->payload.len <= journal_payload_max(j));
-    if (g != NULL && g->buffer->buf.capacity - g->at - g->length < size) {
+    if (g != NULL && !group_takes(j, g, size)) {
         end_group(j);
         g = NULL;
     }
@@ -249,12 +260,15 @@ static void start_write(struct journal *j)
 {
     struct group *first = STAILQ_FIRST(&j->waiting);
     uint64_t least = journal_padded(first->length), bytes;
+    uint64_t most = least > WRITE_BYTES_MAX ? least : WRITE_BYTES_MAX;
     struct journal_file *file = journal_files_for(&j->files, least);
 
-    if (file == NULL ||
-        !journal_files_clear(&j->files, file, file->position, WRITE_BYTES_MAX + least))
+    if (most > j->waiting_bytes)
+        most = j->waiting_bytes;
+    if (file == NULL || !journal_files_clear(&j->files, file, file->position, most))
         return;
     bytes = take_groups(j, file);
+    CHECK(bytes > 0 && bytes <= most);
     j->write_op = (struct disk_op){.kind = DISK_WRITE,
                                    .file = file->file,
                                    .offset = file->position,
@@ -312,7 +326,7 @@ static void evict(struct journal *j)
 void journal_release(struct journal *j, journal_seq oldest)
 {
     CHECK(oldest >= j->released);
-    CHECK(oldest <= j->next);
+    CHECK(oldest <= j->durable + 1);
     j->released = oldest;
     journal_files_release(&j->files, oldest);
     evict(j);
@@ -375,7 +389,7 @@ enum status journal_retire(struct disk *d, const char *dir)
     if (st)
         return st == STATUS_NOT_FOUND ? STATUS_OK : st;
     free(list.names);
-    st = journal_files_open(&files, d, dir, JOURNAL_BUFFER, 2, false);
+    st = journal_files_open(&files, d, dir, JOURNAL_BUFFER, 3, false);
     if (st == STATUS_OK)
         journal_files_close(&files);
     return st;

@@ -62,8 +62,9 @@ typedef uint64_t journal_seq;
 
 struct journal_options {
     const char *dir;     /* relative to the disk's root; made if missing */
-    uint64_t file_bytes; /* size of one file, a multiple of JOURNAL_BUFFER */
-    unsigned files_max;  /* the journal never holds more than this many */
+    uint64_t file_bytes; /* size of one file; rounded up to a multiple of JOURNAL_BUFFER
+                          */
+    unsigned files_max;  /* the journal never makes more than this many; at least 3 */
     uint64_t hot_bytes;  /* budget of retained buffers, the hot tail's size */
     /* Groups up to and including `durable` are on disk: the acknowledgement. Runs inside
      * disk_poll. `status` other than OK means the disk failed: nothing of the group may
@@ -105,9 +106,9 @@ size_t journal_payload_max(const struct journal *j);
 journal_seq journal_durable(const struct journal *j);   /* the newest durable group */
 journal_seq journal_gathering(const struct journal *j); /* the group that appends join */
 
-/* The oldest group that some log has not yet brought to its segments is `oldest`; files
- * and hot buffers wholly before it may go. The store calls it after its segments were
- * synced and its checkpoint written. */
+/* The oldest group that some log has not yet brought to its segments is `oldest`, at most
+ * the one after the newest durable group; files and hot buffers wholly before it may go.
+ * The store calls it after its segments were synced and its checkpoint written. */
 void journal_release(struct journal *j, journal_seq oldest);
 
 /* Now and then: give back memory that was not needed lately. */
@@ -139,9 +140,9 @@ struct journal_replay_result {
 
 /* Read the journal in `dir` from its oldest group to its end and hand each frame to
  * `frame`, in order. A missing directory is an empty journal. CORRUPT, with a sentence in
- * `why`, when durable groups are damaged or missing; then nothing must be cut and the
- * data directory must not be opened. A status from `frame` stops the replay and is
- * returned. */
+ * `why`, when durable groups are damaged or missing, UNSUPPORTED_VERSION when a later
+ * version of Leat wrote them; then nothing must be cut and the data directory must not be
+ * opened. A status from `frame` stops the replay and is returned. */
 STATUS_MUST_CHECK enum status journal_replay(
     struct disk *d, const char *dir,
     enum status (*frame)(void *ctx, const struct journal_frame *frame), void *ctx,

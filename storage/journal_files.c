@@ -45,6 +45,27 @@ static void insert(struct journal_files *f, struct journal_file *file)
     TAILQ_INSERT_TAIL(&f->list, file, link);
 }
 
+/* A file whose header was damaged keeps its groups: nothing new may take their
+ * generation.
+ */
+static enum status read_generation(struct journal_files *f, disk_file file)
+{
+    struct iovec iov = {f->block, DISK_ALIGN};
+    struct disk_op op = {.kind = DISK_READ,
+                         .file = file,
+                         .offset = JOURNAL_HEADER,
+                         .iov = &iov,
+                         .iov_count = 1};
+    struct journal_group_header h;
+    enum status st = disk_call(f->disk, &op);
+
+    if (st == STATUS_OK && op.bytes == DISK_ALIGN &&
+        journal_group_header_read(f->block, UINT32_MAX, &h) &&
+        h.generation > f->generation)
+        f->generation = h.generation;
+    return st;
+}
+
 static enum status read_header(struct journal_files *f, struct journal_file *file)
 {
     struct iovec iov = {f->block, JOURNAL_HEADER};
@@ -57,14 +78,14 @@ static enum status read_header(struct journal_files *f, struct journal_file *fil
         return st;
     /* A file without a header was being made when the power went: all of it is to be done
      * again, its name's sync as well. */
-    if (op.bytes == JOURNAL_HEADER && journal_file_header_read(f->block, &h)) {
-        file->generation = h.generation;
-        file->settled = file->written == f->file_bytes;
-        if (h.epoch > f->epoch)
-            f->epoch = h.epoch;
-        if (h.generation > f->generation)
-            f->generation = h.generation;
-    }
+    if (op.bytes != JOURNAL_HEADER || !journal_file_header_read(f->block, &h))
+        return read_generation(f, file->file);
+    file->generation = h.generation;
+    file->settled = file->written == f->file_bytes;
+    if (h.epoch > f->epoch)
+        f->epoch = h.epoch;
+    if (h.generation > f->generation)
+        f->generation = h.generation;
     return STATUS_OK;
 }
 
@@ -175,7 +196,9 @@ enum status journal_files_open(struct journal_files *f, struct disk *d, const ch
 {
     enum status st;
 
-    CHECK(file_bytes % STRIDE == 0 && count_max >= 2);
+    CHECK(file_bytes % STRIDE == 0);
+    /* With less, all could be released and there would still be no room for a turn. */
+    CHECK(count_max >= 3);
     *f = (struct journal_files){
         .disk = d, .file_bytes = file_bytes, .count_max = count_max};
     TAILQ_INIT(&f->list);

@@ -33,6 +33,11 @@ bool journal_file_header_read(const uint8_t *block, struct journal_file_header *
     return true;
 }
 
+uint32_t journal_file_header_version(const uint8_t *block)
+{
+    return load_u64(block) == FILE_MAGIC ? load_u32(block + 8) : 0;
+}
+
 void journal_group_seal(uint8_t *group, struct journal_group_header *h)
 {
     store_u32(group, GROUP_MAGIC);

@@ -34,6 +34,8 @@ struct journal_group_header {
 void journal_file_header_write(uint8_t *block, const struct journal_file_header *h);
 /* False if the block is not a whole header of this version. */
 bool journal_file_header_read(const uint8_t *block, struct journal_file_header *out);
+/* The version that the header names; 0 if it is none. */
+uint32_t journal_file_header_version(const uint8_t *block);
 
 /* Seal a group whose frames stand behind the space for its header: computes the crc. */
 void journal_group_seal(uint8_t *group, struct journal_group_header *h);

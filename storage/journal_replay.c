@@ -3,7 +3,9 @@
  * Reading a journal back: from its oldest group to the first place at which no valid
  * group stands. Whether that place is the end, a torn write, or damage to what was
  * durable, the groups behind it tell: one that was written when the bad place was known
- * to be durable proves damage. */
+ * to be durable proves damage. A file header is smaller than a sector, so writing it is
+ * never torn: groups in a file without one prove damage, too, unless all of them had been
+ * released. */
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 #include "storage/journal_format.h"
@@ -12,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 4 * 1024 * 1024, FILES_MAX = 4096 };
+enum { GLANCE = 64 * 1024, WINDOW = 4 * 1024 * 1024, FILES_MAX = 4096 };
 
 struct replay_file {
     disk_file file;
@@ -26,6 +28,7 @@ struct replay {
     struct replay_file *files; /* of the newest epoch, by generation */
     size_t count;
     journal_seq released;
+    uint64_t headless; /* newest generation found in a file without a header; 0: none */
     /* A piece of one file in memory. */
     const struct replay_file *window_of;
     uint8_t *window;
@@ -54,7 +57,8 @@ static enum status corrupt(struct replay *r, const char *what,
 static enum status load(struct replay *r, const struct replay_file *f, uint64_t at,
                         size_t len, const uint8_t **out)
 {
-    size_t want = len > WINDOW ? len : WINDOW;
+    /* A file's beginning is often all that is asked for. */
+    size_t want = r->window_of == f ? WINDOW : GLANCE;
     struct iovec iov;
     struct disk_op op;
     enum status st;
@@ -64,7 +68,7 @@ static enum status load(struct replay *r, const struct replay_file *f, uint64_t 
         *out = r->window + (at - r->window_at);
         return STATUS_OK;
     }
-    want = (size_t)journal_padded(want);
+    want = (size_t)journal_padded(len > want ? len : want);
     if (want > r->window_capacity) {
         void *memory = NULL;
 
@@ -88,10 +92,12 @@ static enum status load(struct replay *r, const struct replay_file *f, uint64_t 
     return STATUS_OK;
 }
 
-/* The group at a place, if a whole and valid one of this file's generation stands there:
+/* The group at a place, if a whole and valid one of this generation (0: any) stands
+ * there:
  * `*group` is NULL otherwise. */
-static enum status group_at(struct replay *r, const struct replay_file *f, uint64_t at,
-                            const uint8_t **group, struct journal_group_header *h)
+static enum status any_group_at(struct replay *r, const struct replay_file *f,
+                                uint64_t generation, uint64_t at, const uint8_t **group,
+                                struct journal_group_header *h)
 {
     const uint8_t *p;
     enum status st;
@@ -101,12 +107,18 @@ static enum status group_at(struct replay *r, const struct replay_file *f, uint6
         return STATUS_OK;
     st = load(r, f, at, DISK_ALIGN, &p);
     if (st || !journal_group_header_read(p, f->length - at, h) ||
-        h->generation != f->header.generation)
+        (generation != 0 && h->generation != generation))
         return st;
     st = load(r, f, at, h->length, &p);
     if (st == STATUS_OK && journal_group_checks(p, h))
         *group = p;
     return st;
+}
+
+static enum status group_at(struct replay *r, const struct replay_file *f, uint64_t at,
+                            const uint8_t **group, struct journal_group_header *h)
+{
+    return any_group_at(r, f, f->header.generation, at, group, h);
 }
 
 /* Does any group from `at` on show that `expected` had been durable? */
@@ -158,50 +170,75 @@ static enum status hand_over(struct replay *r, const uint8_t *group,
     return STATUS_OK;
 }
 
-/* The next group in order: further on in `*f`, or at the beginning of the file after it.
- * NULL when there is none. */
+/* The next group in order: further on in `*f`, or at the beginning of a later file; files
+ * that were made ready and never written to may lie in between. NULL when there is none.
+ */
 static enum status next_group(struct replay *r, const struct replay_file **f,
                               uint64_t *at, const uint8_t **group,
                               struct journal_group_header *h)
 {
-    const struct replay_file *after = *f + 1;
-    enum status st = group_at(r, *f, *at, group, h);
+    const struct replay_file *file = *f;
+    uint64_t place = *at;
 
-    if (st || (*group != NULL && h->sequence == r->expected && h->previous == r->chain))
-        return st;
-    *group = NULL;
-    if (after == r->files + r->count)
-        return STATUS_OK;
-    st = group_at(r, after, JOURNAL_HEADER, group, h);
-    if (st == STATUS_OK && *group != NULL && h->sequence == r->expected &&
-        h->previous == r->chain) {
-        *f = after;
-        *at = JOURNAL_HEADER;
+    for (; file < r->files + r->count; file++, place = JOURNAL_HEADER) {
+        enum status st = group_at(r, file, place, group, h);
+
+        if (st)
+            return st;
+        if (*group == NULL || h->sequence != r->expected || h->previous != r->chain)
+            continue;
+        *f = file;
+        *at = place;
         return STATUS_OK;
     }
     *group = NULL;
-    return st;
+    return STATUS_OK;
 }
 
-/* Find the oldest group: what comes before it was released with its file. */
+/* A file without a header matters, unless a newer file begins with a group at or before
+ * the oldest one that was not released. */
+static enum status judge_headless(struct replay *r)
+{
+    struct replay_file lost = {.header.generation = r->headless};
+    struct journal_group_header h;
+    const uint8_t *group;
+
+    if (r->headless == 0)
+        return STATUS_OK;
+    for (const struct replay_file *f = r->files; f < r->files + r->count; f++) {
+        enum status st = group_at(r, f, JOURNAL_HEADER, &group, &h);
+
+        if (st || (group != NULL && f->header.generation > r->headless &&
+                   h.sequence <= r->released))
+            return st;
+    }
+    return corrupt(r, "the file's header is damaged", &lost, 0);
+}
+
+/* Where to begin: in the newest file whose first group does not lie behind the oldest one
+ * that counts. What is older was released, and may have gaps where files are in use
+ * again.
+ */
 static enum status begin(struct replay *r, const struct replay_file **f)
 {
     struct journal_group_header h;
     const uint8_t *group;
 
-    for (*f = r->files; *f < r->files + r->count; (*f)++) {
-        enum status st = group_at(r, *f, JOURNAL_HEADER, &group, &h);
+    r->expected = 1;
+    *f = r->files;
+    for (size_t i = r->count; i > 0; i--) {
+        enum status st = group_at(r, &r->files[i - 1], JOURNAL_HEADER, &group, &h);
 
         if (st)
             return st;
         if (group == NULL)
             continue;
+        *f = &r->files[i - 1];
         r->expected = h.sequence;
         r->chain = h.previous;
-        return STATUS_OK;
+        if (h.sequence <= r->released)
+            return STATUS_OK;
     }
-    r->expected = 1;
-    *f = r->files;
     return STATUS_OK;
 }
 
@@ -219,7 +256,7 @@ static enum status replay_files(struct replay *r,
 
     if (st)
         return st;
-    if (r->expected > 1 && r->released < r->expected)
+    if (r->expected > r->released)
         return corrupt(r, "the journal does not begin where it should", r->files, at);
     while ((st = next_group(r, &f, &at, &group, &h)) == STATUS_OK && group != NULL) {
         if (h.sequence >= r->released)
@@ -252,13 +289,58 @@ static int by_generation(const void *left, const void *right)
            (a->header.generation < b->header.generation);
 }
 
+/* Remember the generation of the first group in a file that has lost its header. A file
+ * that never had one holds none. */
+static enum status look_for_groups(struct replay *r, const struct replay_file *f)
+{
+    struct journal_group_header h;
+    const uint8_t *group = NULL;
+    enum status st = STATUS_OK;
+
+    for (uint64_t at = JOURNAL_HEADER; at < f->length && st == STATUS_OK && group == NULL;
+         at += DISK_ALIGN)
+        st = any_group_at(r, f, 0, at, &group, &h);
+    if (st == STATUS_OK && group != NULL && h.generation > r->headless)
+        r->headless = h.generation;
+    return st;
+}
+
+static enum status judge_header(struct replay *r, struct replay_file *f, bool *whole)
+{
+    const uint8_t *block;
+    enum status st = load(r, f, 0, JOURNAL_HEADER, &block);
+    uint32_t version;
+
+    if (st)
+        return st;
+    *whole = journal_file_header_read(block, &f->header);
+    version = journal_file_header_version(block);
+    if (version > JOURNAL_VERSION) {
+        snprintf(
+            r->why, 256,
+            "%s: a file says that it has format version %u, and this Leat reads up to "
+            "%d: use the version that wrote it",
+            r->dir, version, JOURNAL_VERSION);
+        return STATUS_UNSUPPORTED_VERSION;
+    }
+    return *whole ? STATUS_OK : look_for_groups(r, f);
+}
+
+static void close_file(struct replay *r, disk_file file)
+{
+    struct disk_op op = {.kind = DISK_CLOSE, .file = file};
+
+    /* It was only read from. */
+    if (disk_call(r->disk, &op) != STATUS_OK)
+        return;
+}
+
 static enum status open_file(struct replay *r, const char *name, struct replay_file *out,
                              bool *whole)
 {
     struct writer path = writer_growing();
     struct disk_op stat = {.kind = DISK_STAT};
     struct disk_op open = {.kind = DISK_OPEN, .flags = DISK_READ_ONLY | DISK_DIRECT};
-    const uint8_t *block;
     enum status st;
 
     write_format(&path, "%s/%s", r->dir, name);
@@ -272,19 +354,11 @@ static enum status open_file(struct replay *r, const char *name, struct replay_f
     if (st)
         return st;
     *out = (struct replay_file){.file = open.file, .length = stat.length};
-    st = load(r, out, 0, JOURNAL_HEADER, &block);
-    *whole = st == STATUS_OK && journal_file_header_read(block, &out->header);
+    st = judge_header(r, out, whole);
     r->window_of = NULL; /* `out` is about to move */
+    if (st)
+        close_file(r, out->file);
     return st;
-}
-
-static void close_file(struct replay *r, disk_file file)
-{
-    struct disk_op op = {.kind = DISK_CLOSE, .file = file};
-
-    /* It was only read from. */
-    if (disk_call(r->disk, &op) != STATUS_OK)
-        return;
 }
 
 /* Open the files of the newest epoch; those of older ones, and those that never got a
@@ -317,6 +391,8 @@ static enum status open_files(struct replay *r, const char *names)
         r->files[r->count++] = file;
         if (file.header.released > r->released || r->count == 1)
             r->released = file.header.released;
+        if (r->released == 0)
+            r->released = 1;
     }
     qsort(r->files, r->count, sizeof *r->files, by_generation);
     return st;
@@ -338,6 +414,8 @@ enum status journal_replay(struct disk *d, const char *dir,
         return st == STATUS_NOT_FOUND ? STATUS_OK : st;
     r.files = must_alloc(FILES_MAX * sizeof *r.files);
     st = open_files(&r, list.names);
+    if (st == STATUS_OK)
+        st = judge_headless(&r);
     if (st == STATUS_OK && r.count > 0)
         st = replay_files(&r, frame, ctx, out);
     while (r.count > 0)
