@@ -10,6 +10,8 @@ static void count_result(struct fetch_group *g, struct fetch_part *part)
     g->found += part->read.bytes;
     if (part->read.status == STATUS_NOT_FOUND) /* removed while it was read */
         part->status = STATUS_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (part->read.status < STATUS_UNKNOWN) /* the disk's own words stay inside */
+        part->status = STATUS_STORAGE_FAILED;
     else if (part->read.status)
         part->status = part->read.status;
     g->failed |= part->status != STATUS_OK;
