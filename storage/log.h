@@ -55,6 +55,23 @@ void *log_owner(const struct log *log);
 void log_append(struct log *log, struct batch *b, const uint8_t *data,
                 int32_t leader_epoch, int64_t wall_ms);
 
+/* Append one verified batch as a follower: it keeps the offsets and the leader epoch that
+ * its leader gave it. b->base_offset is the log's end, b->leader_epoch not below
+ * log_last_epoch: the caller has checked both. */
+void log_append_replica(struct log *log, const struct batch *b, const uint8_t *data,
+                        int64_t wall_ms);
+
+/* A leader of `epoch` begins at the log's end: the epoch is known from now on even if no
+ * record of it ever comes (KAFKA-7415). In memory only; a restart forgets it unless
+ * records came. */
+void log_begin_epoch(struct log *log, int32_t epoch);
+
+/* Make the log empty and let it begin at `offset`, anywhere: for a replica that is too
+ * far behind its leader, or whose state came as a snapshot. `epoch` is that of the record
+ * before `offset` (-1: unknown) and becomes the tail epoch. Journalled like a cut: a
+ * crash leaves either the old log or the empty one. */
+void log_reset(struct log *log, int64_t offset, int32_t epoch);
+
 /* Make the log end at `offset`, a batch boundary: drop everything from there on, in
  * memory and on disk. Journalled, so a crash in the middle does not bring the old records
  * back. */
@@ -111,8 +128,32 @@ int64_t log_offset_for_time(const struct log *log, int64_t timestamp_ms);
 /* ---- epochs --------------------------------------------------------------------------
  */
 
+/* The epoch of the batch that ends at the log's end, -1 if it is unknown: what a
+ * follower names as its last one. Epochs begun without records do not count. */
+int32_t log_tail_epoch(const struct log *log);
+
 /* For a leader epoch: the largest known epoch that is not above it, and the offset at
  * which the next epoch begins (log end if it is the last). -1, -1 if there is none.
  * (KIP-101, KIP-279.) */
 void log_end_for_epoch(const struct log *log, int32_t epoch, int32_t *found_epoch,
                        int64_t *end_offset);
+
+/* ---- producers -----------------------------------------------------------------------
+ */
+
+/* Each log remembers, per producer id, the last five batches that it got (KIP-98), as a
+ * function of the batches in it: leader and followers keep the same. The memory survives
+ * restarts (snapshots beside the segments, and the batches after them) and is cut with
+ * the log. A producer that was silent for producer.id.expiration.ms is forgotten. */
+
+/* Whether a verified batch may follow what its producer sent before. OK also for batches
+ * without a producer. DUPLICATE_SEQUENCE: it is stored already, from `*base` to before
+ * `*next`; OUT_OF_ORDER_SEQUENCE, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER (nothing is
+ * known of it, its sequence does not begin at 0, and no records were given up that could
+ * explain it). Changes nothing. */
+STATUS_MUST_CHECK enum status log_check_producer(const struct log *log,
+                                                 const struct batch *b, int64_t *base,
+                                                 int64_t *next);
+
+/* How many producers the log remembers. */
+size_t log_producer_count(const struct log *log);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The image is what the metadata log says so far: topics, their partitions, their
- * configuration. It is the fold of leat.metadata.Record over the log; the same function
- * builds it on the shard that owns the log, on the other shards, and (later) on other
+ * The image is what the metadata log says so far: brokers, topics, their partitions,
+ * their configuration. It is the fold of leat.metadata.Record over the log; the same
+ * function builds it on the shard that owns the log, on the other shards, and on other
  * brokers. Nobody writes to it but image_apply. */
 #pragma once
 
 #include "broker/core/topic_config.h"
+#include "broker/core/wire.h"
 #include "proto/base/map.h"
 #include "proto/base/uuid.h"
 
@@ -21,6 +22,34 @@ struct image_partition {
     size_t replica_count;
     int32_t *in_sync;
     size_t in_sync_count;
+    int32_t *eligible; /* not in sync, but they hold everything committed (KIP-966) */
+    size_t eligible_count;
+    int32_t *adding; /* of `replicas`: those that a move brings */
+    size_t adding_count;
+    int32_t *removing; /* and those that it takes away */
+    size_t removing_count;
+    bool recovering;     /* led uncleanly: nobody may come in sync */
+    int32_t last_leader; /* when there is none: who it was; 0 if nobody */
+};
+
+/* A broker that has registered, whether it is up or not. */
+struct image_broker {
+    int32_t node_id;
+    enum broker_state { BROKER_FENCED, BROKER_ACTIVE, BROKER_STOPPING } state;
+    bool draining;
+    int64_t epoch; /* offset of its newest registration */
+    struct uuid incarnation;
+    struct uuid directory;
+    struct endpoint at;
+    char *rack;    /* "" if none */
+    char *version; /* of its software */
+};
+
+/* A voter of the metadata quorum. */
+struct voter {
+    int32_t node_id;
+    struct uuid directory; /* empty in the bootstrap set only */
+    struct endpoint at;
 };
 
 struct topic {
@@ -35,8 +64,15 @@ struct topic {
 struct image {
     struct map by_name; /* struct topic, in the order of creation */
     struct map by_id;
-    int64_t partition_count; /* of all topics */
-    int64_t applied;         /* next offset of the metadata log */
+    int64_t partition_count;      /* of all topics */
+    int64_t applied;              /* next offset of the metadata log */
+    struct image_broker *brokers; /* by node id */
+    size_t broker_count;
+    struct voter *voters; /* committed; empty before the first set was written */
+    size_t voter_count;
+    int64_t next_producer_id;
+    int32_t controller;       /* who led the quorum by the newest LeaderChange; -1 */
+    int32_t controller_epoch; /* and its epoch */
 };
 
 /* What a record changed, for those who keep something per topic or partition. */
@@ -45,7 +81,8 @@ enum image_change {
     IMAGE_TOPIC_REMOVED,
     IMAGE_PARTITION,
     IMAGE_CONFIG,
-    IMAGE_TRIM
+    IMAGE_TRIM,
+    IMAGE_BROKER /* `topic` is NULL, `partition` the node id */
 };
 
 struct image_watcher {
@@ -67,6 +104,17 @@ STATUS_MUST_CHECK enum status image_apply(struct image *image, int64_t offset,
 /* The records from which an empty image becomes this one. */
 void image_snapshot(const struct image *image,
                     void (*emit)(void *to, struct bytes record), void *to);
+
+/* Forget everything: a snapshot follows. The watcher hears of each removal. */
+void image_clear(struct image *image, const struct image_watcher *watcher);
+
+struct image_broker *image_broker(const struct image *image,
+                                  int32_t node_id); /* or NULL */
+/* It has registered and is neither fenced nor stopping. */
+bool image_is_active(const struct image *image, int32_t node_id);
+
+/* Is `node_id` among `count` numbers? */
+bool image_has(const int32_t *numbers, size_t count, int32_t node_id);
 
 struct topic *image_topic(const struct image *image, struct bytes name);
 struct topic *image_topic_by_id(const struct image *image, struct uuid id);

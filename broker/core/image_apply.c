@@ -157,6 +157,12 @@ static enum status apply(struct image *image, const Leat__Metadata__Record *r,
     case LEAT__METADATA__RECORD__KIND_REMOVE_TOPIC:
         return apply_remove(image, r->remove_topic, watcher);
     case LEAT__METADATA__RECORD__KIND_TRIM: return apply_trim(image, r->trim, watcher);
+    case LEAT__METADATA__RECORD__KIND_BROKER:
+    case LEAT__METADATA__RECORD__KIND_BROKER_STATE:
+    case LEAT__METADATA__RECORD__KIND_REMOVE_BROKER:
+    case LEAT__METADATA__RECORD__KIND_PRODUCER_IDS:
+    case LEAT__METADATA__RECORD__KIND_VOTERS:
+    case LEAT__METADATA__RECORD__KIND_LEADER_CHANGE:
     case LEAT__METADATA__RECORD__KIND__NOT_SET:
     case _LEAT__METADATA__RECORD__KIND__CASE_IS_INT_SIZE: break;
     }

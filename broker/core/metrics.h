@@ -17,7 +17,7 @@ enum metric_id {
     METRIC_COUNT
 };
 
-enum { METRIC_API_MAX = 64 };
+enum { METRIC_API_MAX = 96 };
 
 struct metrics {
     _Atomic uint64_t value[METRIC_COUNT];

@@ -24,8 +24,12 @@ struct node_options {
     int32_t node_id;
     unsigned shard;
     unsigned shards;
-    const char *advertised_host; /* what metadata answers tell clients */
-    uint16_t advertised_port;
+    struct uuid directory;   /* of the data directory, from its identity */
+    struct uuid incarnation; /* of this process */
+    struct endpoint at;      /* what clients and other brokers are told */
+    const char *rack;
+    const struct voter *bootstrap; /* the first controllers (quorum.h); none: alone */
+    size_t bootstrap_count;
     uint64_t seed;
     struct disk *disk; /* this shard's own; the node does not close it */
     struct wire *wire;
@@ -43,6 +47,15 @@ struct node_options {
 STATUS_MUST_CHECK enum status node_open(struct node **out, const struct node_options *o,
                                         const struct image *source, struct instant now,
                                         char why[static 256]);
+
+/* Shard 0: ask the controller to take this broker's leaderships away before it stops;
+ * node_may_stop is true once it has, or if nobody could take them. */
+void node_leave(struct node *n, struct instant now);
+bool node_may_stop(const struct node *n);
+
+/* Shard 0: this broker is registered, active and knows its metadata; if not, `why` says
+ * what is missing and what to do. */
+bool node_is_ready(const struct node *n, char why[static 160]);
 
 /* Answer what is parked with SHUTTING_DOWN; no more requests may come. */
 void node_stop(struct node *n, struct instant now);

@@ -100,6 +100,14 @@ void node_run_errands(struct node *n);
 void request_travel(struct node *n, struct request *r,
                     void (*run)(struct node *n, struct request *r));
 
+/* peer.c */
+
+/* Ask a broker, this one perhaps, as wire->call does. */
+void node_call(struct node *n, struct peer_call *c);
+/* Carry a client's request to the active controller and its answer back; from shard 0. A
+ * request that came from a broker is not carried further: NOT_CONTROLLER. */
+void request_forward(struct node *n, struct request *r);
+
 void node_log(struct node *n, enum log_level level, const char *event, const char *format,
               ...) __attribute__((format(printf, 4, 5)));
 

@@ -165,7 +165,8 @@ void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
     struct node *n = ctx;
 
     switch (change) {
-    case IMAGE_TOPIC_ADDED: break;
+    case IMAGE_TOPIC_ADDED:
+    case IMAGE_BROKER: break;
     case IMAGE_PARTITION:
         follow_partition(n, topic, partition);
         note_change(n, topic);

@@ -44,7 +44,7 @@ static void snapshot(void *ctx, void (*emit)(void *to, struct bytes record), voi
     image_snapshot(q->o.image, emit, to);
 }
 
-static const struct machine_verbs verbs = {apply, snapshot};
+static const struct machine_verbs verbs = {.apply = apply, .snapshot = snapshot};
 
 enum status quorum_open(struct quorum **out, const struct quorum_options *o)
 {
@@ -148,6 +148,13 @@ void quorum_stop(struct quorum *q)
 struct log *quorum_log(const struct quorum *q)
 {
     return machine_log(q->machine);
+}
+
+int32_t quorum_leader(const struct quorum *q, struct endpoint *at)
+{
+    (void)q;
+    (void)at;
+    return -1;
 }
 
 int32_t quorum_epoch(const struct quorum *q)

@@ -55,5 +55,7 @@ void quorum_tick(struct quorum *q, struct instant now);
 void quorum_stop(struct quorum *q);
 
 struct log *quorum_log(const struct quorum *q);
+/* Who leads and where it is; -1 if nobody is known. */
+int32_t quorum_leader(const struct quorum *q, struct endpoint *at);
 /* Of this leadership: above that of every record that an earlier one left. */
 int32_t quorum_epoch(const struct quorum *q);

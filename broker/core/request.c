@@ -30,7 +30,10 @@ void request_finish(struct request *r)
         return;
     }
     count(r);
-    r->node->o.wire->answer(r->node->o.wire, r);
+    if (r->finished != NULL)
+        r->finished(r);
+    else
+        r->node->o.wire->answer(r->node->o.wire, r);
 }
 
 void request_answer(struct request *r, ProtobufCMessage *answer)

@@ -26,6 +26,7 @@ struct request {
     bool one_way;          /* wire->answer is called all the same; nothing is sent */
     const char *client_id; /* the connection's, valid as long as the request */
     const char *host;      /* "10.0.0.7:51312" */
+    int32_t peer; /* the broker at the other end, which has proved it; -1: a client */
     struct instant arrived;
 
     /* The answer. If `status` is not OK the frame says so, with `message` (may be NULL:
@@ -36,6 +37,10 @@ struct request {
     struct slice *slices;     /* payload of the answer; array in the arena, each with a
                                * reference that the front end releases */
     size_t slice_count;
+
+    /* Where the answer goes instead of to the wire, if not NULL: the node's own requests
+     * to itself (node_call). */
+    void (*finished)(struct request *r);
 
     /* The node's own. */
     struct node *node; /* where it is now */

@@ -176,6 +176,7 @@ static void ask(struct connection *c, const struct frame *f, struct input in)
     call->correlation = f->correlation;
     r->row = row;
     r->header = m;
+    r->peer = -1;
     r->one_way = (f->flags & FRAME_ONE_WAY) != 0;
     if (frame_payload_bytes(f) > 0)
         r->payload = slice_of(in.chunk, header.data + header.len, frame_payload_bytes(f));

@@ -167,16 +167,25 @@ static void on_log(void *ctx, int level, const char *event, const char *text)
     sink_write((enum log_level)level, event, text, NULL, 0);
 }
 
+static struct endpoint endpoint_of(const struct address *a)
+{
+    struct endpoint at = {.port = a->port};
+
+    snprintf(at.host, sizeof at.host, "%s", a->host);
+    return at;
+}
+
 static enum status open_node(struct shard *s)
 {
+    const struct endpoint advertised = endpoint_of(&s->advertised);
     const struct node_options options = {
         .config = s->config,
         .cluster_id = s->cluster_id,
         .node_id = (int32_t)config_number(s->config, CONFIG_NODE_ID),
         .shard = s->index,
         .shards = s->count,
-        .advertised_host = s->advertised.host,
-        .advertised_port = s->advertised.port,
+        .at = advertised,
+        .rack = config_text(s->config, CONFIG_RACK),
         .seed = s->seed,
         .disk = s->loop.disk,
         .wire = &s->wire,
@@ -395,7 +404,7 @@ static void *shard_main(void *arg)
 
 void shard_init(struct shard *s)
 {
-    s->wire = (struct wire){wire_answer, wire_post};
+    s->wire = (struct wire){.answer = wire_answer, .post = wire_post};
     s->mail = aligned_alloc(_Alignof(struct mailbox), s->count * sizeof *s->mail);
     CHECK(s->mail != NULL);
     for (unsigned i = 0; i < s->count; i++)

@@ -96,6 +96,13 @@ static void post(struct wire *wire, unsigned shard, struct errand *e)
     to->inbox_last = &e->link;
 }
 
+static void call(struct wire *wire, struct peer_call *c)
+{
+    (void)wire;
+    (void)c;
+    CHECK(!"a broker alone has nobody to call");
+}
+
 static void on_failed(void *ctx, enum status status, const char *what)
 {
     struct fake_wire *w = ctx;
@@ -114,7 +121,7 @@ struct fake_wire *fake_wire_new(unsigned shards)
     w->now = (struct instant){1000, 1700000000000};
     w->said = writer_growing();
     for (unsigned i = 0; i < shards; i++) {
-        w->shards[i].wire = (struct wire){answer, post};
+        w->shards[i].wire = (struct wire){answer, post, call};
         w->shards[i].owner = w;
         w->shards[i].disk = fake_media_disk(w->media);
         w->shards[i].inbox_last = &w->shards[i].inbox;
@@ -150,8 +157,10 @@ void fake_wire_open(struct fake_wire *w)
             .node_id = 1,
             .shard = i,
             .shards = w->count,
-            .advertised_host = "localhost",
-            .advertised_port = 9092,
+            .directory = {{4, 5, 6}},
+            .incarnation = {{7, 8, 9}},
+            .at = {"localhost", 9092},
+            .rack = "",
             .seed = 42, /* the same after each restart: the worst case */
             .disk = s->disk,
             .wire = &s->wire,
@@ -258,6 +267,7 @@ void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,
     r->payload = slice_of(buf, buf->data, payload.len);
     buf_unref(buf);
     r->client_id = "test";
+    r->peer = -1;
     r->host = "127.0.0.1:1";
     r->arrived = w->now;
     writer_release(&packed);

@@ -53,8 +53,12 @@ void node_request(struct node *n, struct request *r, struct instant now)
     n->now = now;
     r->node = n;
     r->away = false;
-    CHECK(r->row->api < METRIC_API_MAX && route->run != NULL);
-    if (n->stopping)
+    CHECK(r->row->api < METRIC_API_MAX);
+    if (route->run == NULL)
+        request_refuse(r, STATUS_UNKNOWN_API, NULL);
+    else if (r->row->api >= RPC_PEER_PROOF && r->peer < 0)
+        request_refuse(r, STATUS_CLUSTER_AUTHORIZATION_FAILED, NULL);
+    else if (n->stopping)
         request_refuse(r, STATUS_SHUTTING_DOWN, NULL);
     else if (route->first_shard)
         request_travel(n, r, route->run);

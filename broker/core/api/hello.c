@@ -16,7 +16,7 @@ void handle_hello(struct node *n, struct request *r)
                        CLIENT_ID_MAX);
         return;
     }
-    while (rpc_api_at(count) != NULL)
+    while (rpc_api_at(count) != NULL && rpc_api_at(count)->api < RPC_PEER_PROOF)
         count++;
     if (a != NULL)
         a->apis = request_alloc(r, count * sizeof *a->apis);

@@ -94,7 +94,7 @@ void handle_metadata(struct node *n, struct request *r)
     a->controller_id = n->o.node_id;
     a->n_brokers = 1;
     a->brokers[0]->node_id = n->o.node_id;
-    a->brokers[0]->host = (char *)n->o.advertised_host;
-    a->brokers[0]->port = n->o.advertised_port;
+    a->brokers[0]->host = (char *)n->o.at.host;
+    a->brokers[0]->port = n->o.at.port;
     request_answer(r, &a->base);
 }

@@ -228,7 +228,7 @@ void coordinator_request(struct coordinator *c, struct request *r, struct instan
         request_refuse(r, STATUS_SHUTTING_DOWN, NULL);
         return;
     }
-    switch ((enum rpc_api)r->row->api) {
+    switch (r->row->api) {
     case RPC_GROUP_JOIN: request_join(c, r); return;
     case RPC_GROUP_HEARTBEAT: request_heartbeat(c, r); return;
     case RPC_GROUP_LEAVE: request_leave(c, r); return;
@@ -238,18 +238,6 @@ void coordinator_request(struct coordinator *c, struct request *r, struct instan
     case RPC_GROUP_DESCRIBE: request_group_describe(c, r); return;
     case RPC_GROUP_DELETE: request_group_delete(c, r); return;
     case RPC_GROUP_RESET: request_reset(c, r); return;
-    case RPC_HELLO:
-    case RPC_METADATA:
-    case RPC_PRODUCE:
-    case RPC_FETCH:
-    case RPC_LIST_OFFSETS:
-    case RPC_CREATE_TOPIC:
-    case RPC_DELETE_TOPIC:
-    case RPC_ALTER_TOPIC:
-    case RPC_TRIM:
-    case RPC_DESCRIBE_LOGS:
-    case RPC_DESCRIBE_CONFIG:
-    case RPC_ALTER_CONFIG: break;
     }
     request_refuse(r, STATUS_UNKNOWN_API, NULL);
 }

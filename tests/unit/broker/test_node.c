@@ -30,8 +30,8 @@ START_TEST(hello_tells_what_the_broker_is)
     ck_assert_str_eq(
         fake_wire_said(w),
         "hello#1: cluster_id=<16> node_id=1 software_version='" LEAT_VERSION
-        "' frame_bytes_max=16777216 apis=1 2 3 4 5 6 7 8 9 10 11 12 20 21 22 "
-        "23 24 25 26 27 28 batch_bytes_max=1048588\n");
+        "' frame_bytes_max=16777216 apis=1 2 3 4 5 6 7 8 9 10 11 12 13 20 21 "
+        "22 23 24 25 26 27 28 29 40 41 42 43 44 45 batch_bytes_max=1048588\n");
 }
 END_TEST
 

@@ -48,7 +48,7 @@ static void snapshot(void *ctx, void (*emit)(void *to, struct bytes record), voi
     emit(to, (struct bytes){sum, sizeof sum});
 }
 
-static const struct machine_verbs verbs = {apply, snapshot};
+static const struct machine_verbs verbs = {.apply = apply, .snapshot = snapshot};
 
 static void on_durable(void *ctx, struct log *log)
 {
