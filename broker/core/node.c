@@ -40,7 +40,8 @@ static void on_durable(void *ctx, struct log *log)
         quorum_durable(n->quorum);
         node_tell_groups(n);
     } else if (log == n->group_log) {
-        coordinator_durable(n->coordinator, n->now);
+        coordinator_clock(n->coordinator, n->now);
+        machine_commit(coordinator_machine(n->coordinator), log_durable(log));
     } else if (log_owner(log) != NULL) {
         partition_durable(log_owner(log));
     }
@@ -93,6 +94,11 @@ static void query(void *ctx, struct offset_query *q)
     offset_query_start(ctx, q);
 }
 
+static void appended(void *ctx)
+{
+    (void)ctx;
+}
+
 static enum status open_coordinator(struct node *n)
 {
     const struct coordinator_options options = {
@@ -104,13 +110,18 @@ static enum status open_coordinator(struct node *n)
         .random = prng_split(&n->random, 1),
         .node_id = n->o.node_id,
         .query = query,
+        .appended = appended,
         .ctx = n,
     };
     enum status st = coordinator_open(&n->coordinator, &options, n->now);
 
-    if (!st)
-        n->group_log = coordinator_log(n->coordinator);
-    return st;
+    if (st)
+        return st;
+    n->group_log = machine_log(coordinator_machine(n->coordinator));
+    machine_commit(coordinator_machine(n->coordinator), log_durable(n->group_log));
+    coordinator_lead(n->coordinator, log_last_epoch(n->group_log) + 1, n->now);
+    coordinator_ready(n->coordinator, n->now);
+    return STATUS_OK;
 }
 
 static enum status failed(enum status st, const char *what, char why[static 256])

@@ -8,11 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No topic's identity: those are random, of version 4. */
-static const struct log_id group_log_id = {
-    .topic = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2},
-    .partition = 0,
-};
+const struct uuid groups_topic_id = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
 
 enum { SNAPSHOT_BYTES = 8 * 1024 * 1024 };
 
@@ -62,8 +58,8 @@ void coordinator_topic_changed(struct coordinator *c, const struct topic *topic,
     struct group *g;
 
     c->now = now;
-    if (c->stopped)
-        return;
+    if (c->stopped || !c->ready)
+        return; /* it looks at all topics when it begins to serve */
     for (size_t i = 0; (g = map_next(&c->groups.by_name, &i)) != NULL;)
         group_topic_changed(g, topic->name);
     if (!removed || (c->groups.by_name.count == 0 && c->lines.count == 0))
@@ -75,12 +71,28 @@ void coordinator_topic_changed(struct coordinator *c, const struct topic *topic,
 
 /* ---- opening and closing ---------------------------------------------------------- */
 
-static enum status on_apply(void *ctx, int64_t offset, struct bytes record)
+static void show_metrics(const struct coordinator *c)
+{
+    metric_set(c->o.metrics, METRIC_GROUPS, c->groups.by_name.count);
+    metric_set(c->o.metrics, METRIC_GROUP_MEMBERS, c->groups.member_count);
+}
+
+static void on_reset(void *ctx)
 {
     struct coordinator *c = ctx;
 
+    groups_release(&c->groups);
+    groups_init(&c->groups);
+}
+
+static enum status on_apply(void *ctx, int64_t offset, struct bytes record)
+{
+    struct coordinator *c = ctx;
+    enum status st = groups_apply(&c->groups, record);
+
     (void)offset;
-    return groups_apply(&c->groups, record);
+    show_metrics(c);
+    return st;
 }
 
 static void on_snapshot(void *ctx, void (*emit)(void *to, struct bytes record), void *to)
@@ -149,39 +161,34 @@ static void forget_lost_topics(struct coordinator *c)
         records_release(&records);
 }
 
-/* Everybody has its full time again: a restart must not look like everybody's silence. */
+/* Everybody has its full time again: a new leader must not take its own coming for
+ * everybody's silence. Topics may have changed while nobody looked. */
 static void start_sessions(struct coordinator *c)
 {
-    const struct group *g;
+    struct group *g;
     struct member *m;
 
-    for (size_t i = 0; (g = map_next(&c->groups.by_name, &i)) != NULL;)
+    for (size_t i = 0; (g = map_next(&c->groups.by_name, &i)) != NULL; g->stale = true)
         for (size_t j = 0; (m = map_next(&g->members, &j)) != NULL;) {
             member_heard(c, m);
             member_watch_release(c, m, true);
         }
 }
 
-static void show_metrics(const struct coordinator *c)
-{
-    metric_set(c->o.metrics, METRIC_GROUPS, c->groups.by_name.count);
-    metric_set(c->o.metrics, METRIC_GROUP_MEMBERS, c->groups.member_count);
-}
-
-static const struct machine_verbs verbs = {.apply = on_apply, .snapshot = on_snapshot};
+static const struct machine_verbs verbs = {
+    .apply = on_apply, .reset = on_reset, .snapshot = on_snapshot};
 
 enum status coordinator_open(struct coordinator **out,
                              const struct coordinator_options *o, struct instant now)
 {
     struct coordinator *c = must_zalloc(sizeof *c);
-    struct machine_options options = {.id = group_log_id,
-                                      .name = "groups",
-                                      .verbs = &verbs,
-                                      .ctx = c,
-                                      .snapshot_bytes = SNAPSHOT_BYTES};
+    struct machine_options options = {
+        .name = "groups", .verbs = &verbs, .ctx = c, .snapshot_bytes = SNAPSHOT_BYTES};
     enum status st;
 
+    memcpy(options.id.topic, groups_topic_id.id, sizeof options.id.topic);
     c->o = *o;
+    c->leader_epoch = -1;
     c->now = now;
     c->next_sweep_ms = now.mono_ms + GROUP_SWEEP_MS;
     groups_init(&c->groups);
@@ -190,12 +197,6 @@ enum status coordinator_open(struct coordinator **out,
     st = machine_open(&c->machine, o->store, o->disk, &options);
     if (st)
         goto fail;
-    c->leader_epoch = log_last_epoch(machine_log(c->machine)) + 1;
-    /* A broker that starts from the same seed again must not name new members like those
-     * that it has. */
-    c->random = prng_split(&o->random, (uint64_t)c->leader_epoch);
-    start_sessions(c);
-    forget_lost_topics(c);
     show_metrics(c);
     *out = c;
     return STATUS_OK;
@@ -216,7 +217,51 @@ void coordinator_close(struct coordinator *c)
 
 void coordinator_stop(struct coordinator *c)
 {
-    operations_stop(c);
+    c->stopped = true;
+    operations_end(c, STATUS_SHUTTING_DOWN);
+}
+
+/* ---- leading ---------------------------------------------------------------------- */
+
+void coordinator_lead(struct coordinator *c, int32_t leader_epoch, struct instant now)
+{
+    CHECK(leader_epoch > c->leader_epoch);
+    coordinator_resign(c, now);
+    c->leader_epoch = leader_epoch;
+    /* Who starts from the same seed again must not name new members like those that it
+     * has. */
+    c->random = prng_split(&c->o.random, (uint64_t)leader_epoch);
+}
+
+void coordinator_ready(struct coordinator *c, struct instant now)
+{
+    CHECK(c->leader_epoch >= 0);
+    c->now = now;
+    if (c->ready || c->stopped)
+        return;
+    c->ready = true;
+    start_sessions(c);
+    forget_lost_topics(c);
+}
+
+void coordinator_resign(struct coordinator *c, struct instant now)
+{
+    c->now = now;
+    if (c->leader_epoch < 0)
+        return;
+    c->leader_epoch = -1;
+    c->ready = false;
+    operations_end(c, STATUS_NOT_COORDINATOR);
+}
+
+int32_t coordinator_epoch(const struct coordinator *c)
+{
+    return c->leader_epoch;
+}
+
+bool coordinator_is_ready(const struct coordinator *c)
+{
+    return c->ready;
 }
 
 /* ---- events ----------------------------------------------------------------------- */
@@ -226,6 +271,12 @@ void coordinator_request(struct coordinator *c, struct request *r, struct instan
     c->now = now;
     if (c->stopped) {
         request_refuse(r, STATUS_SHUTTING_DOWN, NULL);
+        return;
+    }
+    if (!c->ready) {
+        request_refuse(
+            r, c->leader_epoch < 0 ? STATUS_NOT_COORDINATOR : STATUS_COORDINATOR_LOADING,
+            NULL);
         return;
     }
     switch (r->row->api) {
@@ -242,16 +293,14 @@ void coordinator_request(struct coordinator *c, struct request *r, struct instan
     request_refuse(r, STATUS_UNKNOWN_API, NULL);
 }
 
-struct log *coordinator_log(const struct coordinator *c)
+struct machine *coordinator_machine(const struct coordinator *c)
 {
-    return machine_log(c->machine);
+    return c->machine;
 }
 
-void coordinator_durable(struct coordinator *c, struct instant now)
+void coordinator_clock(struct coordinator *c, struct instant now)
 {
     c->now = now;
-    machine_commit(c->machine, log_durable(machine_log(c->machine)));
-    show_metrics(c);
 }
 
 /* ---- time ------------------------------------------------------------------------- */
@@ -296,11 +345,13 @@ void coordinator_tick(struct coordinator *c, struct instant now)
     c->now = now;
     if (c->stopped)
         return;
-    expire_members(c);
+    if (c->ready)
+        expire_members(c);
     if (now.mono_ms < c->next_sweep_ms)
         return;
     c->next_sweep_ms = now.mono_ms + GROUP_SWEEP_MS;
-    expire_groups(c);
+    if (c->ready)
+        expire_groups(c);
     machine_tick(c->machine, now);
 }
 
@@ -312,6 +363,8 @@ int64_t coordinator_deadline(const struct coordinator *c)
 
     if (c->stopped)
         return INT64_MAX;
+    if (!c->ready)
+        return at_ms;
     if (session != NULL && session->at_ms < at_ms)
         at_ms = session->at_ms;
     if (release != NULL && release->at_ms < at_ms)

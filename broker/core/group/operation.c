@@ -29,6 +29,13 @@ static void line_free(struct coordinator *c, struct line *line)
     free(line);
 }
 
+/* One that waited has gone: nobody may be left. */
+static void line_leave(struct coordinator *c, struct line *line)
+{
+    if (!line->running && line->under_way == 0 && TAILQ_EMPTY(&line->waiting))
+        line_free(c, line);
+}
+
 static bool line_admits(const struct line *line, const struct operation *op)
 {
     return line->under_way == 0 || (!line->alone && !op->alone);
@@ -51,8 +58,7 @@ static void line_run(struct coordinator *c, struct line *line)
         op->start(op);
     }
     line->running = false;
-    if (line->under_way == 0 && TAILQ_EMPTY(&line->waiting))
-        line_free(c, line);
+    line_leave(c, line);
 }
 
 static struct operation *operation_new(struct coordinator *c, operation_step *start)
@@ -61,6 +67,7 @@ static struct operation *operation_new(struct coordinator *c, operation_step *st
 
     op->c = c;
     op->start = start;
+    op->leader_epoch = c->leader_epoch;
     arena_init(&op->arena, 0);
     TAILQ_INSERT_TAIL(&c->operations, op, all);
     return op;
@@ -102,7 +109,7 @@ static void proposed(struct machine_entry *entry, enum status status)
 {
     struct operation *op = container_of(entry, struct operation, entry);
 
-    if (op->c->stopped)
+    if (operation_is_over(op))
         operation_finish(op);
     else if (status != STATUS_OK)
         operation_refuse(op, status, NULL);
@@ -121,6 +128,12 @@ void operation_propose(struct operation *op, struct records *records,
     machine_propose(c->machine, records->items, records->count, c->leader_epoch, c->now,
                     &op->entry);
     records_release(records);
+    c->o.appended(c->o.ctx);
+}
+
+bool operation_is_over(const struct operation *op)
+{
+    return op->c->stopped || op->leader_epoch != op->c->leader_epoch;
 }
 
 void operation_propose_only(struct coordinator *c, struct records *records)
@@ -186,20 +199,20 @@ struct member *operation_member(const struct operation *op)
 
 /* Those that wait go now. Those under way still have an entry in the machine or a
  * question in some partition; they go when that comes home, or in operations_release. */
-void operations_stop(struct coordinator *c)
+void operations_end(struct coordinator *c, enum status why)
 {
     struct operation *op, *next;
 
-    c->stopped = true;
     for (op = TAILQ_FIRST(&c->operations); op != NULL; op = next) {
         struct request *r = op->request;
 
         next = TAILQ_NEXT(op, all);
         op->request = NULL;
         if (r != NULL)
-            request_refuse(r, STATUS_SHUTTING_DOWN, NULL);
+            request_refuse(r, why, NULL);
         if (op->is_waiting) {
             TAILQ_REMOVE(&op->line->waiting, op, link);
+            line_leave(c, op->line);
             operation_free(op);
         }
     }

@@ -37,6 +37,7 @@ struct operation {
     struct request *request; /* NULL: our own, or answered already */
     operation_step *start;
     operation_step *then;
+    int32_t leader_epoch; /* the coordinator's when it began */
     bool alone;
     bool is_waiting;
     struct arena arena;          /* what must outlive the request */
@@ -56,7 +57,8 @@ struct coordinator {
     struct instant now;
     int64_t next_sweep_ms; /* mono */
     uint64_t rebalances;
-    int32_t leader_epoch; /* under which records are proposed: one per start */
+    int32_t leader_epoch; /* under which records are proposed; -1: this broker follows */
+    bool ready;
     bool stopped;
 };
 
@@ -86,9 +88,12 @@ void operation_refuse(struct operation *op, enum status status, const char *form
 void operation_finish(struct operation *op);
 /* From op->arena, zeroed; never NULL. */
 void *operation_alloc(struct operation *op, size_t size);
+/* The leadership under which it began is over: it was answered, and decides nothing. */
+bool operation_is_over(const struct operation *op);
 struct group *operation_group(const struct operation *op);
 struct member *operation_member(const struct operation *op);
-void operations_stop(struct coordinator *c);
+/* Answer everything with `why`; what is under way ends when it comes home. */
+void operations_end(struct coordinator *c, enum status why);
 void operations_release(struct coordinator *c);
 
 /* ---- what several requests need --------------------------------------------------- */

@@ -285,7 +285,7 @@ static void answered(struct offset_query *query)
 {
     struct reset *reset = container_of(query, struct reset, query);
 
-    if (reset->op->c->stopped) {
+    if (operation_is_over(reset->op)) {
         operation_finish(reset->op);
         return;
     }

@@ -161,6 +161,10 @@ static void query(void *ctx, struct offset_query *q)
     s->asked = q;
 }
 
+static void appended(void *ctx)
+{
+}
+
 static void open_coordinator(struct scene *s)
 {
     struct coordinator_options o = {.image = &s->image,
@@ -169,10 +173,13 @@ static void open_coordinator(struct scene *s)
                                     .store = (struct store *)(void *)&s->log,
                                     .node_id = 1,
                                     .query = query,
+                                    .appended = appended,
                                     .ctx = s};
 
     prng_init(&o.random, 5);
     CHECK(coordinator_open(&s->c, &o, s->now) == STATUS_OK);
+    coordinator_lead(s->c, s->log.epochs, s->now);
+    coordinator_ready(s->c, s->now);
 }
 
 void scene_open(struct scene *s)
@@ -298,11 +305,17 @@ void scene_remove_topic(struct scene *s, const char *name)
     coordinator_topic_changed(s->c, &copy, true, s->now);
 }
 
+static void commit(struct scene *s)
+{
+    coordinator_clock(s->c, s->now);
+    machine_commit(coordinator_machine(s->c), (int64_t)s->log.durable);
+}
+
 void scene_durable(struct scene *s)
 {
     while (s->log.durable < s->log.count) {
         s->log.durable = s->log.count;
-        coordinator_durable(s->c, s->now);
+        commit(s);
     }
 }
 
@@ -311,7 +324,7 @@ void scene_durable_one(struct scene *s)
     if (s->log.durable == s->log.count)
         return;
     s->log.durable++;
-    coordinator_durable(s->c, s->now);
+    commit(s);
 }
 
 void scene_pass_ms(struct scene *s, int64_t ms)

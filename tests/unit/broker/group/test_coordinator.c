@@ -438,6 +438,43 @@ START_TEST(stop_answers_everybody)
 }
 END_TEST
 
+/* Another broker leads the group log now: whoever waits is sent there, and what comes of
+ * records under way is not ours to tell. */
+START_TEST(resigning_sends_everybody_away)
+{
+    Leat__GroupListRequest list = LEAT__GROUP_LIST_REQUEST__INIT;
+    struct call *commit, *behind;
+
+    commit = scene_send_commit(&s, NULL, "g", "orders", 0, 5);
+    behind = scene_send_commit(&s, NULL, "g", "orders", 0, 6);
+    coordinator_resign(s.c, s.now);
+    ck_assert_str_eq(commit->text, "NOT_COORDINATOR");
+    ck_assert_str_eq(behind->text, "NOT_COORDINATOR");
+    ck_assert_str_eq(scene_send(&s, RPC_GROUP_LIST, &list)->text, "NOT_COORDINATOR");
+    scene_durable(&s);
+}
+END_TEST
+
+/* It has followed along, so it knows what was committed while others led; but it serves
+ * only when everything from before is committed, and gives everybody a whole session. */
+START_TEST(standby_takes_over_with_what_was_committed)
+{
+    struct worker a = {.name = "a"};
+    Leat__GroupListRequest list = LEAT__GROUP_LIST_REQUEST__INIT;
+
+    scene_join(&s, &a, "g", "orders");
+    ck_assert_str_eq(scene_commit(&s, &a, "g", "orders", 0, 5), "OK");
+    scene_send_commit(&s, &a, "g", "orders", 0, 7);
+    coordinator_resign(s.c, s.now);
+    scene_pass_ms(&s, 3600000);
+    coordinator_lead(s.c, 9, s.now);
+    ck_assert_str_eq(scene_send(&s, RPC_GROUP_LIST, &list)->text, "COORDINATOR_LOADING");
+    coordinator_ready(s.c, s.now);
+    ck_assert_str_eq(scene_committed(&s, "g"), "orders/0=7");
+    ck_assert_str_eq(scene_beat(&s, &a), "orders 0 1 2 3");
+}
+END_TEST
+
 static const char *join_with(Leat__GroupJoinRequest *q)
 {
     struct call *call = scene_send(&s, RPC_GROUP_JOIN, q);
@@ -540,6 +577,8 @@ int main(void)
     tcase_add_test(tc, reset_needs_an_empty_group_that_exists);
     tcase_add_test(tc, explicit_reset_undoes);
     tcase_add_test(tc, stop_answers_everybody);
+    tcase_add_test(tc, resigning_sends_everybody_away);
+    tcase_add_test(tc, standby_takes_over_with_what_was_committed);
     tcase_add_test(tc, bad_joins_are_refused_at_the_door);
     tcase_add_test(tc, groups_and_members_are_bounded);
     tcase_add_test(tc, joining_again_fences_the_former_self);
