@@ -4,7 +4,6 @@
 
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
-#include "proto/rpc/metadata.pb-c.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -14,7 +13,7 @@ enum { NAME_MAX_BYTES = 249 };
 
 void image_init(struct image *image)
 {
-    *image = (struct image){0};
+    *image = (struct image){.controller = -1};
     map_init(&image->by_name);
     map_init(&image->by_id);
 }
@@ -22,8 +21,13 @@ void image_init(struct image *image)
 void topic_free(struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
-        free(topic->partitions[i].replicas);
-        free(topic->partitions[i].in_sync);
+        struct image_partition *p = &topic->partitions[i];
+
+        free(p->replicas);
+        free(p->in_sync);
+        free(p->eligible);
+        free(p->adding);
+        free(p->removing);
     }
     free(topic->partitions);
     free(topic->name);
@@ -38,6 +42,10 @@ void image_release(struct image *image)
         topic_free(topic);
     map_release(&image->by_name);
     map_release(&image->by_id);
+    while (image->broker_count > 0)
+        image_broker_free(&image->brokers[--image->broker_count]);
+    free(image->brokers);
+    free(image->voters);
     *image = (struct image){0};
 }
 
@@ -78,18 +86,20 @@ bool name_is_valid(struct bytes name)
     return !bytes_equal(name, bytes_of(".")) && !bytes_equal(name, bytes_of(".."));
 }
 
+bool image_has(const int32_t *numbers, size_t count, int32_t node_id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (numbers[i] == node_id)
+            return true;
+    return false;
+}
+
 bool topic_is_internal(const struct topic *topic)
 {
     return strncmp(topic->name, "__", 2) == 0;
 }
 
-struct snapshot {
-    struct writer packed;
-    void (*emit)(void *to, struct bytes record);
-    void *to;
-};
-
-static void emit_record(struct snapshot *s, const Leat__Metadata__Record *r)
+void image_emit(struct image_emission *s, const Leat__Metadata__Record *r)
 {
     size_t size = leat__metadata__record__get_packed_size(r);
     uint8_t *at;
@@ -101,7 +111,7 @@ static void emit_record(struct snapshot *s, const Leat__Metadata__Record *r)
     s->emit(s->to, (struct bytes){at, size});
 }
 
-static void emit_config(struct snapshot *s, struct topic *topic)
+static void emit_config(struct image_emission *s, struct topic *topic)
 {
     for (unsigned key = 0; key < TOPIC_KEY_COUNT; key++) {
         Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
@@ -116,11 +126,11 @@ static void emit_config(struct snapshot *s, struct topic *topic)
         config.value = value;
         r.kind_case = LEAT__METADATA__RECORD__KIND_TOPIC_CONFIG;
         r.topic_config = &config;
-        emit_record(s, &r);
+        image_emit(s, &r);
     }
 }
 
-static void emit_partition(struct snapshot *s, struct topic *topic, int32_t number)
+static void emit_partition(struct image_emission *s, struct topic *topic, int32_t number)
 {
     const struct image_partition *p = &topic->partitions[number];
     Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
@@ -135,17 +145,26 @@ static void emit_partition(struct snapshot *s, struct topic *topic, int32_t numb
     partition.leader = p->leader;
     partition.leader_epoch = p->leader_epoch;
     partition.partition_epoch = p->partition_epoch;
+    partition.eligible = p->eligible;
+    partition.n_eligible = p->eligible_count;
+    partition.adding = p->adding;
+    partition.n_adding = p->adding_count;
+    partition.removing = p->removing;
+    partition.n_removing = p->removing_count;
+    partition.recovering = p->recovering;
+    partition.last_leader = p->last_leader;
     r.kind_case = LEAT__METADATA__RECORD__KIND_PARTITION;
     r.partition = &partition;
-    emit_record(s, &r);
+    image_emit(s, &r);
 }
 
 void image_snapshot(const struct image *image,
                     void (*emit)(void *to, struct bytes record), void *to)
 {
-    struct snapshot s = {writer_growing(), emit, to};
+    struct image_emission s = {writer_growing(), emit, to};
     struct topic *topic;
 
+    image_emit_cluster(&s, image);
     for (size_t i = 0; (topic = map_next(&image->by_name, &i));) {
         Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
         Leat__Metadata__Topic t = LEAT__METADATA__TOPIC__INIT;
@@ -155,7 +174,7 @@ void image_snapshot(const struct image *image,
         t.created_ms = topic->created_ms;
         r.kind_case = LEAT__METADATA__RECORD__KIND_TOPIC;
         r.topic = &t;
-        emit_record(&s, &r);
+        image_emit(&s, &r);
         emit_config(&s, topic);
         for (int32_t n = 0; n < topic->partition_count; n++)
             emit_partition(&s, topic, n);

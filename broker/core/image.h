@@ -105,9 +105,6 @@ STATUS_MUST_CHECK enum status image_apply(struct image *image, int64_t offset,
 void image_snapshot(const struct image *image,
                     void (*emit)(void *to, struct bytes record), void *to);
 
-/* Forget everything: a snapshot follows. The watcher hears of each removal. */
-void image_clear(struct image *image, const struct image_watcher *watcher);
-
 struct image_broker *image_broker(const struct image *image,
                                   int32_t node_id); /* or NULL */
 /* It has registered and is neither fenced nor stopping. */

@@ -7,7 +7,6 @@
 
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
-#include "proto/rpc/metadata.pb-c.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,13 +50,41 @@ static enum status apply_topic(struct image *image, const Leat__Metadata__Topic 
     return STATUS_OK;
 }
 
-static int32_t *copy_numbers(const int32_t *numbers, size_t count)
+static void copy_numbers(const int32_t *numbers, size_t count, int32_t **to,
+                         size_t *to_count)
 {
-    int32_t *copy = must_alloc(count * sizeof *copy + 1);
-
+    free(*to);
+    *to = must_alloc(count * sizeof **to + 1);
     if (count > 0)
-        memcpy(copy, numbers, count * sizeof *copy);
-    return copy;
+        memcpy(*to, numbers, count * sizeof **to);
+    *to_count = count;
+}
+
+static bool are_replicas(const Leat__Metadata__Partition *r, const int32_t *numbers,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!image_has(r->replicas, r->n_replicas, numbers[i]) ||
+            image_has(numbers + i + 1, count - i - 1, numbers[i]))
+            return false;
+    return true;
+}
+
+/* Everybody is a replica, nobody both in sync and merely eligible, and a leader is in
+ * sync. */
+static bool makes_sense(const Leat__Metadata__Partition *r)
+{
+    if (r->n_replicas == 0 || r->n_replicas > REPLICAS_MAX ||
+        !are_replicas(r, r->replicas, r->n_replicas) ||
+        !are_replicas(r, r->in_sync, r->n_in_sync) ||
+        !are_replicas(r, r->eligible, r->n_eligible) ||
+        !are_replicas(r, r->adding, r->n_adding) ||
+        !are_replicas(r, r->removing, r->n_removing))
+        return false;
+    for (size_t i = 0; i < r->n_eligible; i++)
+        if (image_has(r->in_sync, r->n_in_sync, r->eligible[i]))
+            return false;
+    return r->leader < 0 || image_has(r->in_sync, r->n_in_sync, r->leader);
 }
 
 /* Partitions come in order, so a new one is the next number. */
@@ -85,19 +112,19 @@ static enum status apply_partition(struct image *image,
     struct topic *topic = find(image, &r->topic_id);
     struct image_partition *p;
 
-    if (topic == NULL || r->n_replicas == 0 || r->n_replicas > REPLICAS_MAX ||
-        r->n_in_sync > r->n_replicas)
+    if (topic == NULL || !makes_sense(r))
         return STATUS_CORRUPT;
     p = partition_slot(image, topic, r->partition);
     if (p == NULL || r->leader_epoch < p->leader_epoch ||
         r->partition_epoch < p->partition_epoch)
         return STATUS_CORRUPT;
-    free(p->replicas);
-    free(p->in_sync);
-    p->replicas = copy_numbers(r->replicas, r->n_replicas);
-    p->replica_count = r->n_replicas;
-    p->in_sync = copy_numbers(r->in_sync, r->n_in_sync);
-    p->in_sync_count = r->n_in_sync;
+    copy_numbers(r->replicas, r->n_replicas, &p->replicas, &p->replica_count);
+    copy_numbers(r->in_sync, r->n_in_sync, &p->in_sync, &p->in_sync_count);
+    copy_numbers(r->eligible, r->n_eligible, &p->eligible, &p->eligible_count);
+    copy_numbers(r->adding, r->n_adding, &p->adding, &p->adding_count);
+    copy_numbers(r->removing, r->n_removing, &p->removing, &p->removing_count);
+    p->recovering = r->recovering;
+    p->last_leader = r->last_leader;
     p->leader = r->leader;
     p->leader_epoch = r->leader_epoch;
     p->partition_epoch = r->partition_epoch;
@@ -145,7 +172,34 @@ static enum status apply_trim(struct image *image, const Leat__Metadata__Trim *r
     return STATUS_OK;
 }
 
-static enum status apply(struct image *image, const Leat__Metadata__Record *r,
+static enum status told(enum status st, const struct image_watcher *watcher,
+                        int32_t node_id)
+{
+    if (!st)
+        tell(watcher, IMAGE_BROKER, NULL, node_id, 0);
+    return st;
+}
+
+static enum status apply_ids(struct image *image, const Leat__Metadata__ProducerIds *r)
+{
+    if (r->next < image->next_producer_id)
+        return STATUS_CORRUPT;
+    image->next_producer_id = r->next;
+    return STATUS_OK;
+}
+
+static enum status apply_leader(struct image *image,
+                                const Leat__Metadata__LeaderChange *r)
+{
+    if (r->epoch < image->controller_epoch)
+        return STATUS_CORRUPT;
+    image->controller = r->leader_id;
+    image->controller_epoch = r->epoch;
+    return STATUS_OK;
+}
+
+static enum status apply(struct image *image, int64_t offset,
+                         const Leat__Metadata__Record *r,
                          const struct image_watcher *watcher)
 {
     switch (r->kind_case) {
@@ -158,11 +212,19 @@ static enum status apply(struct image *image, const Leat__Metadata__Record *r,
         return apply_remove(image, r->remove_topic, watcher);
     case LEAT__METADATA__RECORD__KIND_TRIM: return apply_trim(image, r->trim, watcher);
     case LEAT__METADATA__RECORD__KIND_BROKER:
+        return told(image_apply_broker(image, offset, r->broker), watcher,
+                    r->broker->node_id);
     case LEAT__METADATA__RECORD__KIND_BROKER_STATE:
+        return told(image_apply_state(image, r->broker_state), watcher,
+                    r->broker_state->node_id);
     case LEAT__METADATA__RECORD__KIND_REMOVE_BROKER:
+        return told(image_apply_removal(image, r->remove_broker), watcher,
+                    r->remove_broker->node_id);
     case LEAT__METADATA__RECORD__KIND_PRODUCER_IDS:
-    case LEAT__METADATA__RECORD__KIND_VOTERS:
+        return apply_ids(image, r->producer_ids);
+    case LEAT__METADATA__RECORD__KIND_VOTERS: return image_apply_voters(image, r->voters);
     case LEAT__METADATA__RECORD__KIND_LEADER_CHANGE:
+        return apply_leader(image, r->leader_change);
     case LEAT__METADATA__RECORD__KIND__NOT_SET:
     case _LEAT__METADATA__RECORD__KIND__CASE_IS_INT_SIZE: break;
     }
@@ -178,7 +240,7 @@ enum status image_apply(struct image *image, int64_t offset, struct bytes record
 
     if (r == NULL)
         return STATUS_CORRUPT;
-    st = apply(image, r, watcher);
+    st = apply(image, offset, r, watcher);
     leat__metadata__record__free_unpacked(r, NULL);
     if (!st && offset >= 0)
         image->applied = offset + 1;
