@@ -31,6 +31,7 @@ struct log *log_new(struct store *store, const struct log_id *id,
     log->config = *config;
     log->refs = 1;
     log->last_append_ms = -1;
+    log->tail_epoch = -1;
     return log;
 }
 
@@ -248,8 +249,10 @@ static struct segment *active_for(struct log *log, const struct batch *b, int64_
     return s;
 }
 
-void log_append(struct log *log, struct batch *b, const uint8_t *data,
-                int32_t leader_epoch, int64_t wall_ms)
+/* Everything about an append but whose offset and epoch: `b` has the log's end for its
+ * base offset, and is stamped into the journal's copy. */
+static void append(struct log *log, const struct batch *b, const uint8_t *data,
+                   int64_t wall_ms)
 {
     struct segment *s = active_for(log, b, wall_ms);
     struct journal_frame frame = {
@@ -267,11 +270,13 @@ void log_append(struct log *log, struct batch *b, const uint8_t *data,
     CHECK(b->last_offset_delta >= 0);
     seq = store_journal(log->store, &frame, &copy);
     CHECK(copy.len == b->size);
-    b->base_offset = log->end;
-    b->leader_epoch = leader_epoch;
     /* The journal's copy is ours to stamp until its group is written. */
-    batch_stamp((uint8_t *)(uintptr_t)copy.data, log->end, leader_epoch);
-    epochs_note(&log->epochs, leader_epoch, log->end);
+    batch_stamp((uint8_t *)(uintptr_t)copy.data, log->end, b->leader_epoch);
+    /* An epoch that began here without a record may be a newer one: of a leader that came
+     * to nothing. */
+    epochs_truncate(&log->epochs, log->end);
+    epochs_note(&log->epochs, b->leader_epoch, log->end);
+    log->tail_epoch = b->leader_epoch;
     hot_push(log, (struct hot){copy.buf, copy.data, log->end, seq, (uint32_t)copy.len});
     index_add(&s->index, (uint64_t)log->config.index_interval_bytes,
               (struct index_entry){(uint32_t)(log->end - s->base), (uint32_t)s->size,
@@ -285,6 +290,46 @@ void log_append(struct log *log, struct batch *b, const uint8_t *data,
     log->last_append_ms = wall_ms;
     store_promise(log->store, log, seq);
     store_mark_dirty(log->store, log);
+}
+
+void log_append(struct log *log, struct batch *b, const uint8_t *data,
+                int32_t leader_epoch, int64_t wall_ms)
+{
+    b->base_offset = log->end;
+    b->leader_epoch = leader_epoch;
+    append(log, b, data, wall_ms);
+}
+
+void log_append_replica(struct log *log, const struct batch *b, const uint8_t *data,
+                        int64_t wall_ms)
+{
+    CHECK(b->base_offset == log->end);
+    CHECK(b->leader_epoch >= log->tail_epoch);
+    append(log, b, data, wall_ms);
+}
+
+void log_begin_epoch(struct log *log, int32_t epoch)
+{
+    epochs_note(&log->epochs, epoch, log->end);
+}
+
+void log_begin_at(struct log *log, int64_t offset, int32_t epoch)
+{
+    log->start = log->flushed = log->durable = log->end = offset;
+    log->tail_epoch = epoch;
+    if (epoch >= 0)
+        epochs_note(&log->epochs, epoch, offset);
+    store_journal(
+        log->store,
+        &(struct journal_frame){
+            .kind = JOURNAL_START, .log = log->id, .offset = offset, .segment = offset},
+        NULL);
+    store_mark_dirty(log->store, log);
+}
+
+int32_t log_tail_epoch(const struct log *log)
+{
+    return log->tail_epoch;
 }
 
 bool log_on_durable(struct log *log, int64_t end, uint64_t bytes)
@@ -413,6 +458,7 @@ void log_truncate(struct log *log, int64_t offset)
     log->bytes_durable = min_u64(log->bytes_durable, log->bytes_appended);
     log->bytes_flushed = min_u64(log->bytes_flushed, log->bytes_appended);
     epochs_truncate(&log->epochs, offset);
+    log->tail_epoch = epochs_last(&log->epochs);
     store_promise_cut(log->store, log, offset, log->bytes_appended);
     seq = store_journal(log->store,
                         &(struct journal_frame){.kind = JOURNAL_TRUNCATE,

@@ -40,7 +40,7 @@ int64_t log_durable(const struct log *log);
 int64_t log_end(const struct log *log);
 uint64_t log_bytes(const struct log *log); /* in all segments, hot tail included */
 unsigned log_segment_count(const struct log *log);
-int32_t log_last_epoch(const struct log *log);     /* of the newest batch, -1 if empty */
+int32_t log_last_epoch(const struct log *log);     /* the newest known, -1: none */
 int64_t log_last_append_ms(const struct log *log); /* wall time; -1: none since open */
 
 void log_configure(struct log *log, const struct log_config *config);
@@ -57,7 +57,7 @@ void log_append(struct log *log, struct batch *b, const uint8_t *data,
 
 /* Append one verified batch as a follower: it keeps the offsets and the leader epoch that
  * its leader gave it. b->base_offset is the log's end, b->leader_epoch not below
- * log_last_epoch: the caller has checked both. */
+ * log_tail_epoch: the caller has checked both. */
 void log_append_replica(struct log *log, const struct batch *b, const uint8_t *data,
                         int64_t wall_ms);
 
@@ -65,12 +65,6 @@ void log_append_replica(struct log *log, const struct batch *b, const uint8_t *d
  * record of it ever comes (KAFKA-7415). In memory only; a restart forgets it unless
  * records came. */
 void log_begin_epoch(struct log *log, int32_t epoch);
-
-/* Make the log empty and let it begin at `offset`, anywhere: for a replica that is too
- * far behind its leader, or whose state came as a snapshot. `epoch` is that of the record
- * before `offset` (-1: unknown) and becomes the tail epoch. Journalled like a cut: a
- * crash leaves either the old log or the empty one. */
-void log_reset(struct log *log, int64_t offset, int32_t epoch);
 
 /* Make the log end at `offset`, a batch boundary: drop everything from there on, in
  * memory and on disk. Journalled, so a crash in the middle does not bring the old records

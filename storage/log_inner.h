@@ -57,6 +57,7 @@ struct log {
     int64_t end;
     int64_t last_append_ms;
     struct epochs epochs;
+    int32_t tail_epoch; /* of the newest record; epochs may know a newer, empty one */
 
     struct segment **segments;
     uint32_t segment_count;
@@ -111,6 +112,9 @@ struct log *log_new(struct store *store, const struct log_id *id,
                     const struct log_config *config);
 struct log *log_ref(struct log *log);
 void log_unref(struct log *log);
+
+/* A new, empty log begins at `offset`, its only segment's base; the journal is told. */
+void log_begin_at(struct log *log, int64_t offset, int32_t epoch);
 
 /* Its end has come: forget what is in memory, let go of the segments. Reads and flushes
  * under way notice `closed`. */

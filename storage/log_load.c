@@ -262,6 +262,8 @@ enum status log_load(struct log *log, struct disk *d, const struct checkpoint_lo
         log->start = log->end;
     log->flushing = log_active(log);
     log->durable = log->flushed = log->end;
+    epochs_truncate(&log->epochs, log->end); /* it brought no record */
+    log->tail_epoch = epochs_last(&log->epochs);
     log->has_dir = true;
     return STATUS_OK;
 }

@@ -381,6 +381,22 @@ void store_log_delete(struct store *s, struct log *log)
     forget(s, log);
 }
 
+struct log *store_log_restart(struct store *s, struct log *log, int64_t offset,
+                              int32_t epoch)
+{
+    struct log_id id = log->id;
+    struct log_config config = log->config;
+    struct log *fresh;
+
+    store_log_delete(s, log);
+    fresh = log_new(s, &id, &config);
+    fresh->flushing = log_add_segment(fresh, offset);
+    undelete(s, &id);
+    CHECK(map_put(&s->logs, log_id_key(&fresh->id), fresh));
+    log_begin_at(fresh, offset, epoch);
+    return fresh;
+}
+
 enum status store_list(struct disk *d, struct log_id **ids, size_t *count)
 {
     struct disk_op op = {.kind = DISK_LIST, .path = PATH_LOGS};

@@ -72,6 +72,14 @@ STATUS_MUST_CHECK enum status store_log_open(struct store *s, struct log_id id,
  */
 void store_log_delete(struct store *s, struct log *log);
 
+/* Delete a log and begin it anew, empty, at `offset`: for a replica that is too far
+ * behind its leader, or whose state came as a snapshot. `epoch` is that of the record
+ * before `offset` (-1: unknown) and becomes the tail epoch, in memory. The new log is
+ * returned; `log` is gone. A crash leaves the old one, an empty one at 0, or the new one.
+ */
+struct log *store_log_restart(struct store *s, struct log *log, int64_t offset,
+                              int32_t epoch);
+
 /* The identities of all logs in the data directory, whoever's shard they are. The caller
  * frees `ids`. */
 STATUS_MUST_CHECK enum status store_list(struct disk *d, struct log_id **ids,
