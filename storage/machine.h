@@ -51,6 +51,8 @@ void machine_close(struct machine *m);
 
 struct log *machine_log(const struct machine *m);
 int64_t machine_applied(const struct machine *m); /* next offset to be applied */
+/* Of the record before the log's end, -1 if there is none. */
+int32_t machine_tail_epoch(const struct machine *m);
 
 /* A proposal that waits to be applied, embedded in whatever waits for it. */
 typedef void machine_done(struct machine_entry *entry, enum status status);
@@ -98,7 +100,7 @@ void machine_tick(struct machine *m, struct instant now);
 /* The newest snapshot: the offset at which it ends (0: none) and the epoch before it. */
 int64_t machine_snapshot_offset(const struct machine *m);
 
-/* Read a piece of the newest snapshot file. `done` runs once, later. */
+/* Read a piece of the newest snapshot file. `done` runs once, perhaps inside the call. */
 struct machine_read {
     int64_t offset; /* in: which one, 0: the newest; out */
     uint64_t position;

@@ -11,19 +11,20 @@
 #include <string.h>
 
 enum {
-    MAGIC = 0x4c736e31, /* "Lsn1" */
-    HEADER = 16,        /* magic, checksum of all that follows, offset */
+    MAGIC = 0x4c736e32, /* "Lsn2" */
+    HEADER = 20,        /* magic, checksum of all that follows, offset, epoch */
     SNAPSHOT_MAX = 1024 * 1024 * 1024,
     DIGITS = 20,
 };
 
 static const char suffix[] = ".snapshot";
 
-void snapshot_begin(struct writer *w, int64_t offset)
+void snapshot_begin(struct writer *w, int64_t offset, int32_t epoch)
 {
     write_u32(w, MAGIC);
     write_u32(w, 0);
     write_i64(w, offset);
+    write_u32(w, (uint32_t)epoch);
 }
 
 void snapshot_add(struct writer *w, struct bytes record)
@@ -120,18 +121,21 @@ static enum status list_offsets(struct disk *d, const char *name, int64_t **out,
     return STATUS_OK;
 }
 
-static bool is_whole(struct bytes data, int64_t offset)
+enum status snapshot_check(struct bytes data, struct snapshot_head *head)
 {
     struct reader r = reader_of(data.data, data.len);
 
-    if (read_u32(&r) != MAGIC || read_u32(&r) != crc32c(0, r.at, reader_left(&r)))
-        return false;
-    return read_i64(&r) == offset && !r.failed;
+    if (data.len < HEADER || read_u32(&r) != MAGIC ||
+        read_u32(&r) != crc32c(0, r.at, reader_left(&r)))
+        return STATUS_CORRUPT;
+    head->offset = read_i64(&r);
+    head->epoch = (int32_t)read_u32(&r);
+    head->size = data.len;
+    return head->offset > 0 ? STATUS_OK : STATUS_CORRUPT;
 }
 
-static enum status apply_all(struct bytes data,
-                             enum status (*apply)(void *, int64_t, struct bytes),
-                             void *ctx)
+enum status snapshot_each(struct bytes data,
+                          enum status (*apply)(void *, int64_t, struct bytes), void *ctx)
 {
     struct reader r = reader_of(data.data + HEADER, data.len - HEADER);
     enum status st = STATUS_OK;
@@ -149,7 +153,7 @@ static enum status apply_all(struct bytes data,
 
 static enum status load_one(struct disk *d, const char *name, int64_t offset,
                             enum status (*apply)(void *, int64_t, struct bytes),
-                            void *ctx, bool *whole)
+                            void *ctx, struct snapshot_head *head, bool *whole)
 {
     char path[SNAPSHOT_PATH];
     uint8_t *data;
@@ -160,9 +164,9 @@ static enum status load_one(struct disk *d, const char *name, int64_t offset,
     st = disk_read_all(d, path, SNAPSHOT_MAX, &data, &len);
     if (st)
         return st;
-    *whole = is_whole((struct bytes){data, len}, offset);
+    *whole = !snapshot_check((struct bytes){data, len}, head) && head->offset == offset;
     if (*whole)
-        st = apply_all((struct bytes){data, len}, apply, ctx);
+        st = snapshot_each((struct bytes){data, len}, apply, ctx);
     free(data);
     return st;
 }
@@ -170,21 +174,20 @@ static enum status load_one(struct disk *d, const char *name, int64_t offset,
 enum status snapshot_load(struct disk *d, const char *name,
                           enum status (*apply)(void *ctx, int64_t offset,
                                                struct bytes record),
-                          void *ctx, int64_t *offset)
+                          void *ctx, struct snapshot_head *head)
 {
     int64_t *offsets;
     size_t count;
     bool whole = false;
     enum status st = list_offsets(d, name, &offsets, &count);
 
-    *offset = 0;
+    *head = (struct snapshot_head){.epoch = -1};
     for (size_t i = 0; st == STATUS_OK && i < count; i++) {
         char path[SNAPSHOT_PATH];
         struct disk_op op = {.kind = DISK_REMOVE, .path = path};
 
         if (!whole) {
-            st = load_one(d, name, offsets[i], apply, ctx, &whole);
-            *offset = offsets[i];
+            st = load_one(d, name, offsets[i], apply, ctx, head, &whole);
             continue;
         }
         snapshot_path(path, name, offsets[i]);

@@ -65,6 +65,8 @@ enum status quorum_open(struct quorum **out, const struct quorum_options *o)
         free(q);
         return st;
     }
+    /* A majority of one: what is on disk is committed. */
+    machine_commit(q->machine, log_durable(machine_log(q->machine)));
     q->epoch = log_last_epoch(machine_log(q->machine)) + 1;
     q->open = true;
     *out = q;

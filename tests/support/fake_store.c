@@ -4,6 +4,7 @@
 #include "proto/base/check.h"
 #include "proto/base/map.h"
 #include "proto/base/memory.h"
+#include "storage/epochs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,23 +23,11 @@ struct log {
     struct stored_batch *batches;
     size_t count, capacity;
     int64_t start, durable, end, append_ms;
-    int32_t epoch;
+    int32_t tail_epoch;
+    struct epochs epochs;
     bool dirty;
     TAILQ_ENTRY(log) link;
     TAILQ_ENTRY(log) dirty_link;
-};
-
-struct machine_record {
-    struct bytes bytes;
-    TAILQ_ENTRY(machine_record) link;
-};
-
-struct machine {
-    struct machine_options o;
-    struct log *log;
-    int64_t applied;
-    struct machine_record *next; /* to be applied */
-    TAILQ_HEAD(, machine_entry) entries;
 };
 
 struct file {
@@ -50,8 +39,6 @@ struct file {
 struct fake_media {
     struct fake_media_mood mood;
     TAILQ_HEAD(, log) logs;
-    /* Records of machines, by the last byte of their log's id: 1 metadata, 2 groups. */
-    TAILQ_HEAD(machine_records, machine_record) records[2];
     TAILQ_HEAD(, file) files;
 };
 
@@ -177,10 +164,12 @@ static enum status carry_out(struct fake_media *m, struct disk_op *op)
         return STATUS_OK;
     case DISK_SYNC:
     case DISK_CLOSE: return STATUS_OK;
-    case DISK_ALLOCATE:
     case DISK_TRUNCATE:
-    case DISK_MAKE_DIR:
-    case DISK_LIST:
+    case DISK_MAKE_DIR: return STATUS_OK;
+    case DISK_LIST: /* the machines' snapshots, which never become due here */
+        op->names = must_zalloc(1);
+        return STATUS_OK;
+    case DISK_ALLOCATE:
     case DISK_SPACE: break;
     }
     CHECK(false);
@@ -273,8 +262,6 @@ struct fake_media *fake_media_new(void)
     struct fake_media *m = must_zalloc(sizeof *m);
 
     TAILQ_INIT(&m->logs);
-    TAILQ_INIT(&m->records[0]);
-    TAILQ_INIT(&m->records[1]);
     TAILQ_INIT(&m->files);
     return m;
 }
@@ -289,6 +276,7 @@ static void free_log(struct fake_media *m, struct log *log)
     TAILQ_REMOVE(&m->logs, log, link);
     for (size_t i = 0; i < log->count; i++)
         buf_unref(log->batches[i].buf);
+    epochs_release(&log->epochs);
     free(log->batches);
     free(log);
 }
@@ -299,14 +287,6 @@ void fake_media_free(struct fake_media *m)
         free_log(m, TAILQ_FIRST(&m->logs));
     while (!TAILQ_EMPTY(&m->files))
         remove_file(m, TAILQ_FIRST(&m->files));
-    for (int i = 0; i < 2; i++) {
-        struct machine_record *r;
-
-        while ((r = TAILQ_FIRST(&m->records[i])) != NULL) {
-            TAILQ_REMOVE(&m->records[i], r, link);
-            free(r);
-        }
-    }
     free(m);
 }
 
@@ -346,7 +326,7 @@ static struct log *add_log(struct fake_media *m, struct log_id id)
 
     log->id = id;
     log->append_ms = -1;
-    log->epoch = -1;
+    log->tail_epoch = -1;
     TAILQ_INSERT_TAIL(&m->logs, log, link);
     return log;
 }
@@ -430,6 +410,20 @@ void store_log_delete(struct store *s, struct log *log)
     free_log(s->disk->media, log);
 }
 
+struct log *store_log_restart(struct store *s, struct log *log, int64_t offset,
+                              int32_t epoch)
+{
+    struct log_id id = log->id;
+    struct log *fresh;
+
+    store_log_delete(s, log);
+    fresh = add_log(s->disk->media, id);
+    fresh->store = s;
+    fresh->start = fresh->end = fresh->durable = offset;
+    fresh->tail_epoch = epoch;
+    return fresh;
+}
+
 enum status store_list(struct disk *disk, struct log_id **ids, size_t *count)
 {
     struct fake_media *m = container_of(disk, struct fake_disk, disk)->media;
@@ -474,6 +468,8 @@ void store_stats(const struct store *s, struct store_stats *out)
 /* ---- logs ----------------------------------------------------------------------------
  */
 
+const struct log_config log_config_default = {0};
+
 struct log_id log_identity(const struct log *log)
 {
     return log->id;
@@ -510,7 +506,23 @@ unsigned log_segment_count(const struct log *log)
 
 int32_t log_last_epoch(const struct log *log)
 {
-    return log->epoch;
+    return epochs_last(&log->epochs);
+}
+
+int32_t log_tail_epoch(const struct log *log)
+{
+    return log->tail_epoch;
+}
+
+void log_begin_epoch(struct log *log, int32_t epoch)
+{
+    epochs_note(&log->epochs, epoch, log->end);
+}
+
+void log_end_for_epoch(const struct log *log, int32_t epoch, int32_t *found_epoch,
+                       int64_t *end_offset)
+{
+    epochs_end(&log->epochs, epoch, log->end, found_epoch, end_offset);
 }
 
 int64_t log_last_append_ms(const struct log *log)
@@ -540,8 +552,8 @@ static void mark_dirty(struct log *log)
     TAILQ_INSERT_TAIL(&log->store->dirty, log, dirty_link);
 }
 
-void log_append(struct log *log, struct batch *b, const uint8_t *data,
-                int32_t leader_epoch, int64_t wall_ms)
+static void append(struct log *log, const struct batch *b, const uint8_t *data,
+                   int64_t wall_ms)
 {
     struct stored_batch *stored;
 
@@ -553,15 +565,44 @@ void log_append(struct log *log, struct batch *b, const uint8_t *data,
     stored->buf = buf_new(b->size);
     CHECK(stored->buf != NULL);
     memcpy(stored->buf->data, data, b->size);
-    batch_stamp(stored->buf->data, log->end, leader_epoch);
-    b->base_offset = log->end;
+    batch_stamp(stored->buf->data, log->end, b->leader_epoch);
     stored->base = log->end;
     stored->next = batch_next_offset(b);
     stored->max_timestamp = b->max_timestamp;
     stored->size = b->size;
     log->end = stored->next;
-    log->epoch = leader_epoch;
+    epochs_truncate(&log->epochs, b->base_offset);
+    epochs_note(&log->epochs, b->leader_epoch, b->base_offset);
+    log->tail_epoch = b->leader_epoch;
     log->append_ms = wall_ms;
+    mark_dirty(log);
+}
+
+void log_append(struct log *log, struct batch *b, const uint8_t *data,
+                int32_t leader_epoch, int64_t wall_ms)
+{
+    b->base_offset = log->end;
+    b->leader_epoch = leader_epoch;
+    append(log, b, data, wall_ms);
+}
+
+void log_append_replica(struct log *log, const struct batch *b, const uint8_t *data,
+                        int64_t wall_ms)
+{
+    CHECK(b->base_offset == log->end && b->leader_epoch >= log->tail_epoch);
+    append(log, b, data, wall_ms);
+}
+
+void log_truncate(struct log *log, int64_t offset)
+{
+    CHECK(offset >= log->start && offset <= log->end);
+    while (log->count > 0 && log->batches[log->count - 1].base >= offset)
+        buf_unref(log->batches[--log->count].buf);
+    log->end = offset;
+    if (log->durable > offset)
+        log->durable = offset;
+    epochs_truncate(&log->epochs, offset);
+    log->tail_epoch = epochs_last(&log->epochs);
     mark_dirty(log);
 }
 
@@ -626,86 +667,4 @@ int64_t log_offset_for_time(const struct log *log, int64_t timestamp_ms)
         if (log->batches[i].max_timestamp >= timestamp_ms)
             return log->batches[i].base;
     return log->durable;
-}
-
-/* ---- machines ------------------------------------------------------------------------
- */
-
-static struct machine_records *records_of(struct machine *m)
-{
-    return &m->log->store->disk->media->records[m->log->id.topic[15] - 1];
-}
-
-enum status machine_open(struct machine **out, struct store *s, struct disk *d,
-                         const struct machine_options *options)
-{
-    struct machine *m = must_zalloc(sizeof *m);
-    struct machine_record *r;
-
-    m->o = *options;
-    TAILQ_INIT(&m->entries);
-    CHECK(!store_log_open(s, options->id, NULL, true, &m->log));
-    TAILQ_FOREACH (r, records_of(m), link)
-        CHECK(!m->o.verbs->apply(m->o.ctx, m->applied++, r->bytes));
-    *out = m;
-    return STATUS_OK;
-}
-
-void machine_close(struct machine *m)
-{
-    free(m);
-}
-
-struct log *machine_log(const struct machine *m)
-{
-    return m->log;
-}
-
-int64_t machine_applied(const struct machine *m)
-{
-    return m->applied;
-}
-
-void machine_propose(struct machine *m, const struct bytes *records, size_t count,
-                     int32_t leader_epoch, struct instant now,
-                     struct machine_entry *entry)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct machine_record *r = must_alloc(sizeof *r + records[i].len);
-        uint8_t *copy = (uint8_t *)(r + 1);
-
-        if (records[i].len > 0)
-            memcpy(copy, records[i].data, records[i].len);
-        r->bytes = (struct bytes){copy, records[i].len};
-        TAILQ_INSERT_TAIL(records_of(m), r, link);
-        if (m->next == NULL)
-            m->next = r;
-    }
-    m->log->end += (int64_t)count;
-    m->log->epoch = leader_epoch;
-    mark_dirty(m->log);
-    if (entry != NULL) {
-        entry->last_offset = m->log->end - 1;
-        TAILQ_INSERT_TAIL(&m->entries, entry, link);
-    }
-}
-
-void machine_commit(struct machine *m, int64_t offset)
-{
-    struct machine_entry *e;
-
-    while (m->applied < offset) {
-        struct machine_record *r = m->next;
-
-        m->next = TAILQ_NEXT(r, link);
-        CHECK(!m->o.verbs->apply(m->o.ctx, m->applied++, r->bytes));
-    }
-    while ((e = TAILQ_FIRST(&m->entries)) != NULL && e->last_offset < m->applied) {
-        TAILQ_REMOVE(&m->entries, e, link);
-        e->done(e, STATUS_OK);
-    }
-}
-
-void machine_tick(struct machine *m, struct instant now)
-{
 }

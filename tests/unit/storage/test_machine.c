@@ -78,6 +78,9 @@ static enum status counter_open(struct counter *c)
         st = store_open(&c->store, c->disk, &so);
     if (st == STATUS_OK)
         st = machine_open(&c->machine, c->store, c->disk, &mo);
+    /* Alone, what is on disk is committed. */
+    if (st == STATUS_OK)
+        machine_commit(c->machine, log_durable(machine_log(c->machine)));
     return st;
 }
 
