@@ -4,7 +4,7 @@
 #include "broker/core/watermark.h"
 #include "proto/base/check.h"
 
-enum { BACKOFF_DOUBLINGS = 3 };
+enum { BACKOFF_DOUBLINGS = 3, DISK_MS = 10 };
 
 static bool key_equal(const struct raft_key *a, const struct raft_key *b)
 {
@@ -54,7 +54,7 @@ static bool is_alone(const struct raft *r)
 }
 
 void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
-                     bool bootstrap, struct instant now)
+                     bool may_stand, struct instant now)
 {
     struct raft_peer before[RAFT_VOTERS_MAX];
     size_t before_count = r->peer_count;
@@ -63,7 +63,7 @@ void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
     for (size_t i = 0; i < before_count; i++)
         before[i] = r->peers[i];
     r->peer_count = count;
-    r->bootstrap = bootstrap;
+    r->may_stand = may_stand;
     for (size_t i = 0; i < count; i++) {
         struct raft_peer *p = &r->peers[i];
 
@@ -112,12 +112,17 @@ static void become_unattached(struct raft *r, int64_t wait_ms, struct instant no
 static void become_follower(struct raft *r, int32_t leader, const struct endpoint *at,
                             struct instant now)
 {
+    /* Who has just given a leader up and hears of it from others asks it once more, but
+     * not for as long. */
+    int64_t wait_ms =
+        r->role == RAFT_PROSPECTIVE ? r->times.fetch_timeout / 2 : r->times.fetch_timeout;
+
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->leader_at = *at;
     r->has_fetched = false;
     r->failures = 0;
-    set_timer(r, jittered(r, r->times.fetch_timeout), now);
+    set_timer(r, jittered(r, wait_ms), now);
 }
 
 static void set_epoch(struct raft *r, int32_t epoch)
@@ -238,14 +243,19 @@ static bool is_heard(const struct raft *r, struct instant now)
     return heard >= majority(r);
 }
 
+static bool can_stand(const struct raft *r)
+{
+    return r->may_stand && r->durable == r->end && raft_is_saved(r);
+}
+
 static void stand(struct raft *r, struct instant now)
 {
-    if (!raft_is_voter(r))
-        become_unattached(r, jittered(r, r->times.election_timeout), now);
-    else if (r->durable < r->end || !raft_is_saved(r))
-        set_timer(r, 10, now); /* first the disk */
-    else
+    if (can_stand(r))
         become_prospective(r, now);
+    else if (r->may_stand)
+        set_timer(r, DISK_MS, now);
+    else
+        become_unattached(r, jittered(r, r->times.election_timeout), now);
 }
 
 void raft_tick(struct raft *r, struct instant now)
@@ -281,8 +291,7 @@ void raft_hear(struct raft *r, int32_t epoch, int32_t leader, const struct endpo
         return;
     if (epoch > r->state.epoch) {
         set_epoch(r, epoch);
-        if (leader < 0 || leader == r->self.node_id)
-            become_unattached(r, jittered(r, r->times.election_timeout), now);
+        become_unattached(r, jittered(r, r->times.election_timeout), now);
     }
     if (leader < 0 || leader == r->self.node_id || r->role == RAFT_LEADER ||
         (r->role == RAFT_FOLLOWER && r->leader == leader))
@@ -309,7 +318,7 @@ bool raft_vote(struct raft *r, const struct raft_vote *v, struct instant now)
         return false;
     if (v->pre)
         return !(r->role == RAFT_FOLLOWER && r->has_fetched);
-    if (r->role == RAFT_FOLLOWER || r->state.blocked)
+    if (r->role == RAFT_FOLLOWER)
         return false;
     if (r->state.voted.node_id != 0)
         return key_equal(&r->state.voted, &v->candidate);
@@ -344,11 +353,11 @@ void raft_ended(struct raft *r, int32_t epoch, int rank, struct instant now)
 {
     if (epoch != r->state.epoch || r->role != RAFT_FOLLOWER)
         return;
-    /* The first in the list at once, the others after it has had its time. */
-    become_unattached(r,
-                      rank < 0 ? jittered(r, r->times.election_timeout)
-                               : rank * r->times.election_timeout,
-                      now);
+    become_unattached(r, jittered(r, r->times.election_timeout), now);
+    if (rank == 0 && can_stand(r))
+        become_candidate(r, now);
+    else if (rank > 0)
+        set_timer(r, rank * r->times.election_timeout, now);
 }
 
 /* ---- following and leading -----------------------------------------------------------
@@ -388,6 +397,8 @@ bool raft_commit(struct raft *r)
         ends[i] = is_voter_key(&p->voter, &r->self) ? r->durable : p->acked;
     }
     end = majority_end(ends, r->peer_count);
+    if (end > r->durable)
+        end = r->durable; /* the others are quicker: nobody knows more than its disk */
     /* Only with a record of this epoch is what came before it safe as well (Raft 5.4.2).
      */
     if (end <= r->epoch_start || end <= r->high_watermark)
@@ -404,6 +415,28 @@ bool raft_told(struct raft *r, int64_t high_watermark)
         return false;
     r->high_watermark = known;
     return true;
+}
+
+size_t raft_successors(const struct raft *r, int32_t out[static RAFT_VOTERS_MAX])
+{
+    int64_t acked[RAFT_VOTERS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->peer_count; i++) {
+        const struct raft_peer *p = &r->peers[i];
+        size_t at = count;
+
+        if (is_voter_key(&p->voter, &r->self))
+            continue;
+        for (; at > 0 && acked[at - 1] < p->acked; at--) {
+            acked[at] = acked[at - 1];
+            out[at] = out[at - 1];
+        }
+        acked[at] = p->acked;
+        out[at] = p->voter.node_id;
+        count++;
+    }
+    return count;
 }
 
 void raft_resign(struct raft *r, struct instant now)

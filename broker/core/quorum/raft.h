@@ -48,7 +48,6 @@ struct raft_times {
 struct raft_state {
     int32_t epoch;
     struct raft_key voted; /* in this epoch */
-    bool blocked;          /* no vote may be given in this epoch: one may have been */
 };
 
 struct raft_peer {
@@ -77,12 +76,12 @@ struct raft {
     int64_t end, durable; /* of the log */
     int32_t tail_epoch;
     int64_t epoch_start; /* leader: the log's end at its election */
-    bool elected;        /* set once it leads; the carrier-out takes it */
+    bool elected;        /* has begun to lead; whoever carries it out clears it */
     int64_t high_watermark;
 
     struct raft_peer peers[RAFT_VOTERS_MAX];
     size_t peer_count;
-    bool bootstrap; /* the voters are the configured ones */
+    bool may_stand; /* see raft_set_voters */
 };
 
 struct raft_options {
@@ -94,9 +93,10 @@ struct raft_options {
 
 void raft_init(struct raft *r, const struct raft_options *o, struct instant now);
 
-/* The newest voters. */
+/* The newest voters, whose answers count, and whether this node may stand for election:
+ * voters_may_stand. */
 void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
-                     bool bootstrap, struct instant now);
+                     bool may_stand, struct instant now);
 bool raft_is_voter(const struct raft *r);
 struct raft_peer *raft_peer(struct raft *r, int32_t node_id); /* NULL: no voter */
 
@@ -124,7 +124,9 @@ struct raft_vote {
 /* Whether the vote is given. If so and it is not a pre-vote, the answer must wait until
  * the state is saved, and must be dropped if the epoch has changed by then. */
 bool raft_vote(struct raft *r, const struct raft_vote *v, struct instant now);
-/* Somebody answered what we asked in `epoch`. */
+/* Somebody answered what we asked in `epoch`. An answer that refuses is to be heard
+ * first (raft_hear); one that grants is not: the leader that it may name is one that the
+ * voter, too, has only heard of, and two who do so would follow a dead one for ever. */
 void raft_vote_answered(struct raft *r, int32_t node_id, int32_t epoch, bool pre,
                         bool granted, struct instant now);
 
@@ -138,8 +140,11 @@ bool raft_commit(struct raft *r);
 /* Follower: the leader said so. True if it rose. */
 bool raft_told(struct raft *r, int64_t high_watermark);
 
+/* Leader: the voters by what they hold, the fullest first; how many. */
+size_t raft_successors(const struct raft *r, int32_t out[static RAFT_VOTERS_MAX]);
 /* Step down, staying in the epoch. */
 void raft_resign(struct raft *r, struct instant now);
-/* A leader has stepped down and thinks that we, at place `rank` of its list (from 0; -1:
- * not in it), should follow it. */
+/* The leader of `epoch` has stepped down; we are at place `rank` of those whom it would
+ * see in its place (from 0; -1: not among them). The first one need not ask whether it
+ * would be elected: nobody is disturbed. */
 void raft_ended(struct raft *r, int32_t epoch, int rank, struct instant now);
