@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    MAGIC = 0x4c636b31, /* "Lck1" */
+    MAGIC = 0x4c636b32, /* "Lck2" */
     HEADER = 8,         /* magic, checksum of all that follows */
     FLAG_DELETED = 1,
 };
@@ -29,7 +29,8 @@ static void write_id(struct writer *w, const struct log_id *id, uint8_t flags)
 }
 
 void checkpoint_add(struct writer *w, const struct log_id *id,
-                    const struct log_state *state, const struct epochs *epochs)
+                    const struct log_state *state, const struct epochs *epochs,
+                    const struct producers *producers)
 {
     uint32_t count = epochs->count;
 
@@ -48,6 +49,7 @@ void checkpoint_add(struct writer *w, const struct log_id *id,
         write_i32(w, epochs->list[i].epoch);
         write_i64(w, epochs->list[i].offset);
     }
+    producers_write(w, producers, state->next);
 }
 
 void checkpoint_add_deleted(struct writer *w, const struct log_id *id)
@@ -74,24 +76,27 @@ struct checkpoint_log *checkpoint_get(struct map *logs, const struct log_id *id)
     return l;
 }
 
+static void entry_free(struct checkpoint_log *l)
+{
+    epochs_release(&l->epochs);
+    producers_free(l->producers);
+    free(l);
+}
+
 void checkpoint_forget(struct map *logs, const struct log_id *id)
 {
     struct checkpoint_log *l = map_remove(logs, log_id_key(id));
 
-    if (l != NULL) {
-        epochs_release(&l->epochs);
-        free(l);
-    }
+    if (l != NULL)
+        entry_free(l);
 }
 
 void checkpoint_free(struct map *logs)
 {
     struct checkpoint_log *l;
 
-    for (size_t i = 0; (l = map_next(logs, &i));) {
-        epochs_release(&l->epochs);
-        free(l);
-    }
+    for (size_t i = 0; (l = map_next(logs, &i));)
+        entry_free(l);
     map_release(logs);
 }
 
@@ -125,6 +130,7 @@ static bool log_read_entry(struct reader *r, struct map *logs)
     struct log_id id = {.partition = read_i32(r)};
     struct log_state state;
     struct epochs epochs = {0};
+    struct producers *producers;
     struct checkpoint_log *l;
 
     if (r->failed)
@@ -139,14 +145,17 @@ static bool log_read_entry(struct reader *r, struct map *logs)
     state.last = read_i64(r);
     state.position = read_u64(r);
     state.next = read_i64(r);
-    if (!epochs_read(r, &epochs) || !state_is_sane(&state)) {
+    if (!epochs_read(r, &epochs) || !state_is_sane(&state) ||
+        !producers_read(r, state.next, &producers)) {
         epochs_release(&epochs);
         return false;
     }
     l = checkpoint_get(logs, &id);
     epochs_release(&l->epochs);
+    producers_free(l->producers);
     l->state = state;
     l->epochs = epochs;
+    l->producers = producers;
     return true;
 }
 

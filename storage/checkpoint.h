@@ -12,6 +12,7 @@
 #include "proto/base/map.h"
 #include "storage/epochs.h"
 #include "storage/journal.h"
+#include "storage/producers.h"
 
 #define CHECKPOINT_COMMON "checkpoint"
 
@@ -29,13 +30,16 @@ struct checkpoint_log {
     bool unread; /* nobody knows its state: its files tell */
     struct log_state state;
     struct epochs epochs;
+    struct producers *producers; /* NULL: none */
 };
 
 /* Encoding: begin, any number of logs, finish. */
 void checkpoint_begin(struct writer *w);
-/* Epochs that begin at or after `state->next` are left out: not on disk yet. */
+/* Epochs and producers' batches at or after `state->next` are left out: not on disk yet.
+ */
 void checkpoint_add(struct writer *w, const struct log_id *id,
-                    const struct log_state *state, const struct epochs *epochs);
+                    const struct log_state *state, const struct epochs *epochs,
+                    const struct producers *producers);
 void checkpoint_add_deleted(struct writer *w, const struct log_id *id);
 void checkpoint_finish(struct writer *w);
 

@@ -232,7 +232,7 @@ static void write_down(struct store *s)
         if (!log->has_dir)
             continue;
         state = log_file_state(log);
-        checkpoint_add(w, &log->id, &state, &log->epochs);
+        checkpoint_add(w, &log->id, &state, &log->epochs, log->producers);
     }
     checkpoint_finish(w);
     CHECK(writer_status(w) == STATUS_OK);

@@ -19,6 +19,7 @@ const struct log_config log_config_default = {
     .retention_bytes = -1,
     .retention_ms = INT64_C(7) * 24 * 3600 * 1000,
     .index_interval_bytes = 4096,
+    .producer_expiration_ms = INT64_C(24) * 3600 * 1000,
 };
 
 struct log *log_new(struct store *store, const struct log_id *id,
@@ -50,6 +51,7 @@ void log_unref(struct log *log)
     CHECK(log->segment_count == 0);
     CHECK(log->cut == NULL);
     epochs_release(&log->epochs);
+    producers_free(log->producers);
     free(log->segments);
     free(log->hot);
     free(log);
@@ -277,6 +279,7 @@ static void append(struct log *log, const struct batch *b, const uint8_t *data,
     epochs_truncate(&log->epochs, log->end);
     epochs_note(&log->epochs, b->leader_epoch, log->end);
     log->tail_epoch = b->leader_epoch;
+    producers_record(&log->producers, b, wall_ms);
     hot_push(log, (struct hot){copy.buf, copy.data, log->end, seq, (uint32_t)copy.len});
     index_add(&s->index, (uint64_t)log->config.index_interval_bytes,
               (struct index_entry){(uint32_t)(log->end - s->base), (uint32_t)s->size,
@@ -459,6 +462,7 @@ void log_truncate(struct log *log, int64_t offset)
     log->bytes_flushed = min_u64(log->bytes_flushed, log->bytes_appended);
     epochs_truncate(&log->epochs, offset);
     log->tail_epoch = epochs_last(&log->epochs);
+    producers_cut(log->producers, offset);
     store_promise_cut(log->store, log, offset, log->bytes_appended);
     seq = store_journal(log->store,
                         &(struct journal_frame){.kind = JOURNAL_TRUNCATE,
@@ -547,6 +551,8 @@ void log_keep_house(struct log *log, int64_t wall_ms)
     struct segment *active = log_active(log);
     uint32_t n;
 
+    if (log->config.producer_expiration_ms > 0)
+        producers_expire(log->producers, log->config.producer_expiration_ms, wall_ms);
     if (active->size > 0 && active->begun_ms < 0)
         active->begun_ms = wall_ms;
     if (active->size > 0 && is_old(log, active, wall_ms)) {
@@ -599,4 +605,15 @@ void log_end_for_epoch(const struct log *log, int32_t epoch, int32_t *found_epoc
                        int64_t *end_offset)
 {
     epochs_end(&log->epochs, epoch, log->end, found_epoch, end_offset);
+}
+
+enum status log_check_producer(const struct log *log, const struct batch *b,
+                               int64_t *base, int64_t *next)
+{
+    return producers_check(log->producers, b, log->start > 0, base, next);
+}
+
+size_t log_producer_count(const struct log *log)
+{
+    return producers_count(log->producers);
 }

@@ -30,6 +30,7 @@ struct log_config {
     int64_t retention_bytes;
     int64_t retention_ms;
     int64_t index_interval_bytes;
+    int64_t producer_expiration_ms; /* 0: never */
 };
 
 extern const struct log_config log_config_default;
@@ -137,8 +138,9 @@ void log_end_for_epoch(const struct log *log, int32_t epoch, int32_t *found_epoc
 
 /* Each log remembers, per producer id, the last five batches that it got (KIP-98), as a
  * function of the batches in it: leader and followers keep the same. The memory survives
- * restarts (snapshots beside the segments, and the batches after them) and is cut with
- * the log. A producer that was silent for producer.id.expiration.ms is forgotten. */
+ * restarts (the checkpoint has it, and the journal the batches after that) and is cut
+ * with the log. A producer that was silent for so long as the config says is forgotten.
+ */
 
 /* Whether a verified batch may follow what its producer sent before. OK also for batches
  * without a producer. DUPLICATE_SEQUENCE: it is stored already, from `*base` to before

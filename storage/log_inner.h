@@ -57,6 +57,7 @@ struct log {
     int64_t end;
     int64_t last_append_ms;
     struct epochs epochs;
+    struct producers *producers; /* NULL: none */
     int32_t tail_epoch; /* of the newest record; epochs may know a newer, empty one */
 
     struct segment **segments;
@@ -144,6 +145,6 @@ struct log_state log_file_state(const struct log *log);
 void log_read_segment(struct log *log, struct segment *segment, struct log_read *read);
 
 /* Bring a new log to the state that `known` tells (NULL: nobody knows, so read the
- * files). Synchronous. CORRUPT, IO. */
+ * files), and take its producers. Synchronous. CORRUPT, IO. */
 STATUS_MUST_CHECK enum status log_load(struct log *log, struct disk *d,
-                                       const struct checkpoint_log *known);
+                                       struct checkpoint_log *known);

@@ -19,7 +19,7 @@ struct load {
     struct log *log;
     struct disk *disk;
     struct segment *segment;
-    bool epochs; /* learn them on the way */
+    bool epochs; /* learn them, and the producers, on the way */
 };
 
 static int by_base(const void *left, const void *right)
@@ -92,8 +92,10 @@ static bool visit(void *ctx, uint64_t position, const struct batch *b)
     if (s->max_timestamp < b->max_timestamp)
         s->max_timestamp = b->max_timestamp;
     s->next = batch_next_offset(b);
-    if (l->epochs)
+    if (l->epochs) {
         epochs_note(&l->log->epochs, b->leader_epoch, b->base_offset);
+        producers_record(&l->log->producers, b, -1);
+    }
     return true;
 }
 
@@ -238,7 +240,7 @@ static enum status load_unknown(struct load *l, const int64_t *bases, size_t cou
     return STATUS_OK;
 }
 
-enum status log_load(struct log *log, struct disk *d, const struct checkpoint_log *known)
+enum status log_load(struct log *log, struct disk *d, struct checkpoint_log *known)
 {
     struct load l = {.log = log, .disk = d};
     int64_t *bases;
@@ -258,6 +260,10 @@ enum status log_load(struct log *log, struct disk *d, const struct checkpoint_lo
     free(bases);
     if (st)
         return st;
+    if (!l.epochs) {
+        log->producers = known->producers;
+        known->producers = NULL;
+    }
     if (log->start > log->end)
         log->start = log->end;
     log->flushing = log_active(log);

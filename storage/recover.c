@@ -139,7 +139,7 @@ static enum status write_checkpoint(struct disk *d, struct map *states)
     checkpoint_begin(&w);
     for (size_t i = 0; (l = map_next(states, &i));)
         if (!l->unread)
-            checkpoint_add(&w, &l->id, &l->state, &l->epochs);
+            checkpoint_add(&w, &l->id, &l->state, &l->epochs, l->producers);
     checkpoint_finish(&w);
     st = writer_status(&w);
     if (st == STATUS_OK)

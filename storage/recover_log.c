@@ -25,6 +25,10 @@ struct recover_log {
     int64_t *touched; /* segments to be synced */
     size_t touched_count;
     bool dir_unsynced;
+    int64_t from;       /* batches from here on were seen */
+    struct batch *sent; /* those of them that have a producer */
+    size_t sent_count;
+    size_t sent_capacity;
 };
 
 void recover_init(struct recover *r, struct disk *d)
@@ -38,6 +42,7 @@ static void log_free(struct recover_log *l)
 {
     free(l->stage);
     free(l->touched);
+    free(l->sent);
     free(l);
 }
 
@@ -210,6 +215,7 @@ static enum status get_log(struct recover *r, const struct journal_frame *f,
         r->logs_unsynced = r->logs_unsynced || st == STATUS_OK;
         l = must_zalloc(sizeof *l);
         l->id = f->log;
+        l->from = INT64_MAX;
         CHECK(map_put(&r->logs, log_id_key(&l->id), l));
         l->state = map_get(&r->states, log_id_key(&f->log));
         if (l->state == NULL) {
@@ -230,6 +236,35 @@ static enum status move_on(struct recover *r, struct recover_log *l, int64_t seg
     if (st == STATUS_OK && segment > s->last)
         st = cut_file(r, l, s->last, s->position);
     return st;
+}
+
+/* What producers sent is put together at the end: the journal may begin with a history
+ * that was cut since, and the checkpoint knows how it went on. */
+static void cut_sent(struct recover_log *l, int64_t offset)
+{
+    while (l->sent_count > 0 && l->sent[l->sent_count - 1].base_offset >= offset)
+        l->sent_count--;
+    if (l->from > offset)
+        l->from = offset;
+}
+
+static void note_sent(struct recover_log *l, const struct batch *b)
+{
+    cut_sent(l, b->base_offset);
+    if (b->producer_id < 0)
+        return;
+    if (l->sent_count == l->sent_capacity) {
+        l->sent_capacity = l->sent_capacity ? l->sent_capacity * 2 : 16;
+        l->sent = must_realloc(l->sent, l->sent_capacity * sizeof *l->sent);
+    }
+    l->sent[l->sent_count++] = *b;
+}
+
+static void settle_producers(struct recover_log *l)
+{
+    producers_cut(l->state->producers, l->from);
+    for (size_t i = 0; i < l->sent_count; i++)
+        producers_record(&l->state->producers, &l->sent[i], -1);
 }
 
 static enum status on_append(struct recover *r, struct recover_log *l,
@@ -262,6 +297,7 @@ static enum status on_append(struct recover *r, struct recover_log *l,
     r->staged += f->payload.len;
     epochs_truncate(&l->state->epochs, f->offset);
     epochs_note(&l->state->epochs, b.leader_epoch, f->offset);
+    note_sent(l, &b);
     s->last = f->segment;
     s->position = f->position + f->payload.len;
     s->next = batch_next_offset(&b);
@@ -324,6 +360,7 @@ static enum status on_truncate(struct recover *r, struct recover_log *l,
     s->position = position;
     s->next = f->offset;
     epochs_truncate(&l->state->epochs, f->offset);
+    cut_sent(l, f->offset);
     return st;
 }
 
@@ -393,6 +430,7 @@ static enum status settle(struct recover *r, struct recover_log *l)
         s->next = s->first;
     }
     epochs_trim(&l->state->epochs, s->start);
+    settle_producers(l);
     /* Nothing but zeros may follow in a file whose end will be looked for. */
     if (l->state->unread)
         return cut_file(r, l, s->last, s->position);

@@ -329,7 +329,7 @@ static void undelete(struct store *s, const struct log_id *id)
 enum status store_log_open(struct store *s, struct log_id id,
                            const struct log_config *config, bool create, struct log **out)
 {
-    const struct checkpoint_log *known = map_get(&s->known, log_id_key(&id));
+    struct checkpoint_log *known = map_get(&s->known, log_id_key(&id));
     struct log *log = map_get(&s->logs, log_id_key(&id));
     enum status st;
 

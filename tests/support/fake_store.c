@@ -5,6 +5,7 @@
 #include "proto/base/map.h"
 #include "proto/base/memory.h"
 #include "storage/epochs.h"
+#include "storage/producers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct log {
     int64_t start, durable, end, append_ms;
     int32_t tail_epoch;
     struct epochs epochs;
+    struct producers *producers;
     bool dirty;
     TAILQ_ENTRY(log) link;
     TAILQ_ENTRY(log) dirty_link;
@@ -277,6 +279,7 @@ static void free_log(struct fake_media *m, struct log *log)
     for (size_t i = 0; i < log->count; i++)
         buf_unref(log->batches[i].buf);
     epochs_release(&log->epochs);
+    producers_free(log->producers);
     free(log->batches);
     free(log);
 }
@@ -575,6 +578,7 @@ static void append(struct log *log, const struct batch *b, const uint8_t *data,
     epochs_note(&log->epochs, b->leader_epoch, b->base_offset);
     log->tail_epoch = b->leader_epoch;
     log->append_ms = wall_ms;
+    producers_record(&log->producers, b, wall_ms);
     mark_dirty(log);
 }
 
@@ -603,6 +607,7 @@ void log_truncate(struct log *log, int64_t offset)
         log->durable = offset;
     epochs_truncate(&log->epochs, offset);
     log->tail_epoch = epochs_last(&log->epochs);
+    producers_cut(log->producers, offset);
     mark_dirty(log);
 }
 
@@ -667,4 +672,15 @@ int64_t log_offset_for_time(const struct log *log, int64_t timestamp_ms)
         if (log->batches[i].max_timestamp >= timestamp_ms)
             return log->batches[i].base;
     return log->durable;
+}
+
+enum status log_check_producer(const struct log *log, const struct batch *b,
+                               int64_t *base, int64_t *next)
+{
+    return producers_check(log->producers, b, log->start > 0, base, next);
+}
+
+size_t log_producer_count(const struct log *log)
+{
+    return producers_count(log->producers);
 }

@@ -167,6 +167,82 @@ static void remember(struct model_log *m, const struct batch *b, const uint8_t *
     m->count++;
 }
 
+/* ---- producers ----------------------------------------------------------------------
+ */
+
+enum { IN_FLIGHT = 5 };
+
+/* What producer `id` sent last, newest first; at most `max`. */
+static size_t newest_of(const struct model_log *m, int64_t id, struct batch *out,
+                        size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = m->count; i-- > 0 && n < max;) {
+        const struct model_batch *stored = &m->batches[i];
+
+        ck_assert_int_eq(
+            batch_parse((struct bytes){stored->bytes, stored->size}, &out[n]), STATUS_OK);
+        n += out[n].producer_id == id;
+    }
+    return n;
+}
+
+/* The sequences begin shortly before they wrap. */
+static struct build_producer producer_for(struct model_log *m, int64_t end)
+{
+    const int64_t id = end % (SCENE_PRODUCERS + 1);
+    struct build_producer producer = {id, 1, INT32_MAX - 10};
+    struct batch last[1];
+
+    if (id == SCENE_PRODUCERS)
+        return (struct build_producer){-1, -1, -1};
+    if (newest_of(m, id, last, 1) > 0)
+        producer.base_sequence =
+            (int32_t)(((int64_t)last->base_sequence + last->count) & INT32_MAX);
+    return producer;
+}
+
+static void verify_producer(struct model_log *m, int64_t id)
+{
+    struct batch sent[IN_FLIGHT], next;
+    size_t n = newest_of(m, id, sent, IN_FLIGHT);
+    int64_t base, end;
+
+    for (size_t i = 0; i < n; i++) {
+        enum status st = log_check_producer(m->log, &sent[i], &base, &end);
+
+        ck_assert(st == STATUS_DUPLICATE_SEQUENCE ||
+                  (m->version > 0 && st == STATUS_OUT_OF_ORDER_SEQUENCE));
+        if (st == STATUS_DUPLICATE_SEQUENCE) {
+            ck_assert_int_eq(base, sent[i].base_offset);
+            ck_assert_int_eq(end, batch_next_offset(&sent[i]));
+        }
+    }
+    if (n == 0 || sent[0].base_offset < m->adrift[id])
+        return;
+    next = sent[0];
+    next.base_sequence =
+        (int32_t)(((int64_t)next.base_sequence + next.count) & INT32_MAX);
+    ck_assert_int_eq(log_check_producer(m->log, &next, &base, &end), STATUS_OK);
+}
+
+void scene_verify_producers(struct scene *s, unsigned n)
+{
+    for (int64_t id = 0; id < SCENE_PRODUCERS; id++)
+        verify_producer(&s->logs[n], id);
+}
+
+static void note_adrift(struct model_log *m, int64_t offset)
+{
+    struct batch sent[IN_FLIGHT + 1];
+
+    for (int64_t id = 0; id < SCENE_PRODUCERS; id++)
+        if (newest_of(m, id, sent, IN_FLIGHT + 1) > IN_FLIGHT &&
+            sent[IN_FLIGHT].base_offset >= offset && offset > m->adrift[id])
+            m->adrift[id] = offset;
+}
+
 void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_t epoch,
                      int64_t time)
 {
@@ -184,7 +260,7 @@ void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_
         build_add(&build, time, (struct bytes){0}, (struct bytes){value, size}, NULL, 0);
     }
     ck_assert_int_eq(
-        build_finish(&build, CODEC_NONE, (struct build_producer){-1, -1, -1}, &data),
+        build_finish(&build, CODEC_NONE, producer_for(m, log_end(log)), &data),
         STATUS_OK);
     ck_assert_int_eq(batch_parse(data, &b), STATUS_OK);
     log_append(log, &b, data.data, epoch, s->now.wall_ms);
@@ -223,6 +299,7 @@ void scene_truncate(struct scene *s, unsigned n, int64_t offset)
     if (offset == log_end(m->log))
         return;
     keep_old(m, offset);
+    note_adrift(m, offset);
     forget_from(m, offset);
     m->version++;
     log_truncate(m->log, offset);
@@ -364,6 +441,7 @@ void scene_verify(struct scene *s, unsigned n)
     if (m->count > 0)
         ck_assert_int_eq(log_end(m->log), m->batches[m->count - 1].next);
     ck_assert_msg(log_is(s, n, m->batches, m->count), "log %u differs from its model", n);
+    scene_verify_producers(s, n);
 }
 
 /* The truncation was lost: the model goes back to what was before. */
@@ -398,7 +476,9 @@ void scene_verify_survivors(struct scene *s, unsigned n)
         take_back(m);
     }
     forget_old(m);
+    note_adrift(m, log_end(m->log));
     forget_from(m, log_end(m->log));
     m->start = log_start(m->log);
     m->durable = log_end(m->log);
+    scene_verify_producers(s, n);
 }

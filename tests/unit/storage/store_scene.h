@@ -7,7 +7,7 @@
 #include "storage/store.h"
 #include "tests/support/simdisk.h"
 
-enum { SCENE_LOGS = 8 };
+enum { SCENE_LOGS = 8, SCENE_PRODUCERS = 3 };
 
 struct model_batch {
     int64_t base;
@@ -31,6 +31,9 @@ struct model_log {
     int64_t old_cut;
     unsigned reports;
     unsigned version; /* makes records at one offset differ after a truncation */
+    /* More was cut off here than a producer has in flight: what it may send next is open,
+     * until it has sent something. */
+    int64_t adrift[SCENE_PRODUCERS];
 };
 
 struct scene {
@@ -57,7 +60,8 @@ void scene_crash(struct scene *s, enum simdisk_crash_kind kind);
 
 struct log_id scene_id(unsigned n);
 struct log *scene_log(struct scene *s, unsigned n);
-/* Append a batch of `count` records of `size` bytes; its timestamps are `time`. */
+/* Append a batch of `count` records of `size` bytes; its timestamps are `time`. A few
+ * producers take turns, and sometimes there is none. */
 void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_t epoch,
                      int64_t time);
 void scene_append(struct scene *s, unsigned n, int count, size_t size);
@@ -77,6 +81,8 @@ void scene_read(struct scene *s, unsigned n, int64_t from, int64_t upto, size_t 
 /* Read log `n` from its start to its end and compare with the model, which must agree on
  * the end as well. */
 void scene_verify(struct scene *s, unsigned n);
+/* The log knows what each producer sent last and may send next. */
+void scene_verify_producers(struct scene *s, unsigned n);
 /* After a crash: the log holds at least what was durable and nothing that the model does
  * not know; the model then forgets what was lost. A log whose deletion was asked for may
  * be there or not; it is deleted once more. */
