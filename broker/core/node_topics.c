@@ -30,6 +30,7 @@ static struct log_config log_config_of(const struct node *n, const struct topic 
         .retention_bytes = topic_config_get(c, d, TOPIC_KEY_RETENTION_BYTES),
         .retention_ms = topic_config_get(c, d, TOPIC_KEY_RETENTION_MS),
         .index_interval_bytes = topic_config_get(c, d, TOPIC_KEY_INDEX_INTERVAL_BYTES),
+        .producer_expiration_ms = config_number(n->o.config, CONFIG_PRODUCER_EXPIRATION),
     };
 }
 

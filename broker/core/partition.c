@@ -101,11 +101,16 @@ void partition_durable(struct partition *p)
 
 void partition_await(struct partition *p, enum ack ack, struct ack_waiter *w)
 {
-    struct ack_waiter *last = TAILQ_LAST(&p->waiting[ack], ack_waiters);
+    struct ack_waiter *before = TAILQ_LAST(&p->waiting[ack], ack_waiters);
 
-    CHECK(last == NULL || last->upto <= w->upto); /* offsets are given in order */
+    /* Offsets are given in order, but a batch sent twice waits for its old one. */
+    while (before != NULL && before->upto > w->upto)
+        before = TAILQ_PREV(before, ack_waiters, link);
     w->partition = p;
-    TAILQ_INSERT_TAIL(&p->waiting[ack], w, link);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&p->waiting[ack], before, w, link);
+    else
+        TAILQ_INSERT_HEAD(&p->waiting[ack], w, link);
 }
 
 void partition_forget(struct partition *p, enum ack ack, struct ack_waiter *w)

@@ -42,6 +42,17 @@ static void count(struct node *n, const struct batch *b)
     metric_add(n->o.metrics, METRIC_RECORD_BYTES_IN, b->size);
 }
 
+static void store(struct node *n, struct partition *p, struct produce_part *part,
+                  const struct topic *topic, struct batch *b)
+{
+    if (topic_config_get(&topic->config, &n->o.config->topic_defaults,
+                         TOPIC_KEY_MESSAGE_TIMESTAMP_TYPE) == TIMESTAMP_LOG_APPEND_TIME)
+        stamp_append_time(part, b, n->now.wall_ms);
+    log_append(p->log, b, part->batch, p->leader_epoch, n->now.wall_ms);
+    count(n, b);
+    part->base_offset = b->base_offset;
+}
+
 static void on_safe(struct ack_waiter *w, enum status status)
 {
     struct produce_part *part = container_of(w, struct produce_part, waiter);
@@ -73,12 +84,28 @@ static void on_deadline(struct node *n, struct timer *t)
     produce_group_done(g);
 }
 
+/* The part is answered when everything before `upto` is as safe as the producer asked
+ * for. */
+static void await_safety(struct produce_group *g, struct produce_part *part,
+                         struct partition *p, int64_t upto)
+{
+    int64_t safe = g->produce->ack == ACK_ALL ? p->high_watermark : log_durable(p->log);
+
+    if (upto <= safe)
+        return;
+    part->waiter.upto = upto;
+    part->waiter.done = on_safe;
+    partition_await(p, g->produce->ack, &part->waiter);
+    g->waiting++;
+}
+
 static enum status append(struct node *n, struct produce_group *g,
                           struct produce_part *part)
 {
     const struct topic_config *defaults = &n->o.config->topic_defaults;
     const struct topic *topic = image_topic_by_id(&n->image, part->topic_id);
     struct partition *p = node_partition(n, part->topic_id, part->partition);
+    int64_t next;
     struct batch b;
     enum status st;
 
@@ -91,23 +118,19 @@ static enum status append(struct node *n, struct produce_group *g,
         p->in_sync_count <
             topic_config_get(&topic->config, defaults, TOPIC_KEY_MIN_INSYNC_REPLICAS))
         st = STATUS_NOT_ENOUGH_REPLICAS;
-    if (st)
+    if (!st)
+        st = log_check_producer(p->log, &b, &part->base_offset, &next);
+    /* Sent once more: it is answered as the first one was, or would have been. */
+    if (st && st != STATUS_DUPLICATE_SEQUENCE)
         return st;
-    if (topic_config_get(&topic->config, defaults, TOPIC_KEY_MESSAGE_TIMESTAMP_TYPE) ==
-        TIMESTAMP_LOG_APPEND_TIME)
-        stamp_append_time(part, &b, n->now.wall_ms);
-
-    log_append(p->log, &b, part->batch, p->leader_epoch, n->now.wall_ms);
-    count(n, &b);
-    part->base_offset = b.base_offset;
+    if (!st) {
+        store(n, p, part, topic, &b);
+        next = batch_next_offset(&b);
+    }
     part->log_start = log_start(p->log);
     if (g->produce->wait &&
-        topic_config_get(&topic->config, defaults, TOPIC_KEY_FLUSH_MESSAGES) == 1) {
-        part->waiter.upto = batch_next_offset(&b);
-        part->waiter.done = on_safe;
-        partition_await(p, g->produce->ack, &part->waiter);
-        g->waiting++;
-    }
+        topic_config_get(&topic->config, defaults, TOPIC_KEY_FLUSH_MESSAGES) == 1)
+        await_safety(g, part, p, next);
     return STATUS_OK;
 }
 
