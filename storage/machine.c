@@ -450,6 +450,11 @@ int64_t machine_snapshot_offset(const struct machine *m)
     return m->snapshot.offset;
 }
 
+int32_t machine_snapshot_epoch(const struct machine *m)
+{
+    return m->snapshot.epoch;
+}
+
 /* ---- another replica's snapshot ------------------------------------------------------
  */
 

@@ -99,6 +99,7 @@ void machine_tick(struct machine *m, struct instant now);
 
 /* The newest snapshot: the offset at which it ends (0: none) and the epoch before it. */
 int64_t machine_snapshot_offset(const struct machine *m);
+int32_t machine_snapshot_epoch(const struct machine *m);
 
 /* Read a piece of the newest snapshot file. `done` runs once, perhaps inside the call. */
 struct machine_read {

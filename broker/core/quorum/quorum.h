@@ -51,8 +51,9 @@ struct quorum_options {
     struct prng random;
     /* A record was committed and applied: for the images of the other shards. */
     void (*committed)(void *ctx, int64_t offset, struct bytes record);
-    /* The whole image was replaced by a snapshot. */
-    void (*replaced)(void *ctx);
+    /* The whole image was replaced by a snapshot's; `before` is what it was, with the
+     * `local` pointers, and is released after the call. The log is another one, too. */
+    void (*replaced)(void *ctx, struct image *before);
     /* This node has become the active controller (its LeaderChange is applied), or is not
      * any more, or another leader is known. */
     void (*leader_changed)(void *ctx);
@@ -74,7 +75,6 @@ struct proposal {
 
     /* The quorum's own. */
     struct quorum *quorum;
-    struct machine_entry entry;
     TAILQ_ENTRY(proposal) link;
 };
 
