@@ -162,17 +162,19 @@ void ask_list(struct fake_wire *w, const char *name, int32_t partition, int64_t 
 static uint32_t add_batch(const struct ask_batch *b, struct writer *payload)
 {
     static const uint8_t zeros[1 << 20];
-    const struct build_producer nobody = {-1, -1, -1};
+    struct build_producer producer = {b->producer, b->epoch, b->sequence};
     struct build build;
     struct bytes batch;
     uint8_t *copy;
 
+    if (b->producer == 0)
+        producer = (struct build_producer){-1, -1, -1};
     build_init(&build);
     build_begin(&build);
     for (int32_t i = 0; i < b->records; i++)
         build_add(&build, b->time_ms + i, (struct bytes){0},
                   (struct bytes){zeros, b->bytes}, NULL, 0);
-    CHECK(!build_finish(&build, CODEC_NONE, nobody, &batch));
+    CHECK(!build_finish(&build, CODEC_NONE, producer, &batch));
     copy = write_reserve(payload, batch.len);
     CHECK(copy != NULL);
     memcpy(copy, batch.data, batch.len);

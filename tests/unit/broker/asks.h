@@ -33,6 +33,9 @@ struct ask_batch {
     int64_t time_ms;
     uint16_t attributes; /* set after the build, with a checksum that fits */
     bool damaged;
+    int64_t producer; /* 0: none */
+    int16_t epoch;
+    int32_t sequence;
 };
 
 struct ask_produce {

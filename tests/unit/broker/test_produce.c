@@ -170,6 +170,92 @@ START_TEST(broker_chooses_partitions_of_plain_records)
 }
 END_TEST
 
+/* Two records of producer 7 with that sequence. */
+static void send(int32_t sequence)
+{
+    const struct ask_batch batch = {
+        .records = 2, .bytes = 1, .producer = 7, .sequence = sequence};
+
+    ask_produce(w, &(struct ask_produce){"t", .acks = -1, .timeout_ms = 1000,
+                                         .batches = &batch, .count = 1});
+}
+
+START_TEST(a_batch_sent_twice_is_stored_once)
+{
+    send(0);
+    send(2);
+    fake_wire_run(w);
+    fake_wire_said(w);
+    send(0); /* safe long since: answered at once */
+    ck_assert_str_eq(fake_wire_said(w), "produce#4: topics={name='t' partitions={}}\n");
+    send(2);
+    send(4);
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w),
+                     "produce#5: topics={name='t' partitions={base_offset=2}}\n"
+                     "produce#6: topics={name='t' partitions={base_offset=4}}\n");
+    ck_assert_uint_eq(metric_get(fake_wire_metrics(w, 0), METRIC_BATCHES_IN), 3);
+}
+END_TEST
+
+/* The first one's answer was lost on the way, or never came: the second has no more to
+ * say than the first. */
+START_TEST(a_batch_sent_twice_is_answered_when_the_first_is_safe)
+{
+    mood()->held = true;
+    send(0);
+    send(2);
+    send(0);
+    send(2);
+    ck_assert_str_eq(fake_wire_said(w), "");
+    mood()->held = false;
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w),
+                     "produce#2: topics={name='t' partitions={}}\n"
+                     "produce#4: topics={name='t' partitions={}}\n"
+                     "produce#3: topics={name='t' partitions={base_offset=2}}\n"
+                     "produce#5: topics={name='t' partitions={base_offset=2}}\n");
+}
+END_TEST
+
+START_TEST(a_batch_out_of_order_is_refused)
+{
+    send(2);
+    send(0);
+    send(4);
+    fake_wire_run(w);
+    ck_assert_str_eq(
+        fake_wire_said(w),
+        "produce#2: topics={name='t' partitions={error=UNKNOWN_PRODUCER "
+        "base_offset=-1 log_start=-1}}\n"
+        "produce#4: topics={name='t' partitions={error=OUT_OF_ORDER_SEQUENCE "
+        "base_offset=-1 log_start=-1}}\n"
+        "produce#3: topics={name='t' partitions={}}\n");
+}
+END_TEST
+
+/* Batches of one request follow each other; what stands behind a refused one is not
+ * looked at. */
+START_TEST(batches_of_one_request_count_in_order)
+{
+    const struct ask_batch batches[] = {
+        {.records = 1, .bytes = 1, .producer = 7, .sequence = 0},
+        {.records = 1, .bytes = 1, .producer = 7, .sequence = 1},
+        {.records = 1, .bytes = 1, .producer = 7, .sequence = 0},
+        {.records = 1, .bytes = 1, .producer = 7, .sequence = 3},
+        {.records = 1, .bytes = 1, .producer = 7, .sequence = 2},
+    };
+
+    ask_produce(w, &(struct ask_produce){"t", .acks = -1, .timeout_ms = 1000,
+                                         .batches = batches, .count = 5});
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w),
+                     "produce#2: topics={name='t' partitions={} {base_offset=1} {} "
+                     "{error=OUT_OF_ORDER_SEQUENCE base_offset=-1 log_start=-1} "
+                     "{error=AFTER_REFUSED base_offset=-1 log_start=-1}}\n");
+}
+END_TEST
+
 START_TEST(producer_without_patience_is_told)
 {
     const struct ask_batch batch = {.records = 1, .bytes = 1};
@@ -269,6 +355,10 @@ int main(void)
     tcase_add_test(tc, requests_that_contradict_themselves_are_refused);
     tcase_add_test(tc, wrong_topic_id_is_refused);
     tcase_add_test(tc, broker_chooses_partitions_of_plain_records);
+    tcase_add_test(tc, a_batch_sent_twice_is_stored_once);
+    tcase_add_test(tc, a_batch_sent_twice_is_answered_when_the_first_is_safe);
+    tcase_add_test(tc, a_batch_out_of_order_is_refused);
+    tcase_add_test(tc, batches_of_one_request_count_in_order);
     tcase_add_test(tc, producer_without_patience_is_told);
     tcase_add_test(tc, broker_stamps_its_own_time_when_told_to);
     tcase_add_test(tc, full_disk_refuses_and_recovers);
