@@ -18,24 +18,19 @@ enum { CAUGHT_UP = 1000 /* records */ };
 /* ---- what the leader hears -----------------------------------------------------------
  */
 
-static struct heard *heard_find(const struct quorum *q, const struct raft_key *key)
+static struct heard *heard_node(const struct quorum *q, int32_t node_id)
 {
     for (size_t i = 0; i < q->heard_count; i++)
-        if (q->heard[i].key.node_id == key->node_id &&
-            uuid_equal(q->heard[i].key.directory, key->directory))
+        if (q->heard[i].key.node_id == node_id)
             return &q->heard[i];
     return NULL;
 }
 
-static struct heard *heard_node(const struct quorum *q, int32_t node_id)
+static struct heard *heard_find(const struct quorum *q, const struct raft_key *key)
 {
-    struct heard *newest = NULL;
+    struct heard *h = heard_node(q, key->node_id);
 
-    for (size_t i = 0; i < q->heard_count; i++)
-        if (q->heard[i].key.node_id == node_id &&
-            (newest == NULL || q->heard[i].at_ms > newest->at_ms))
-            newest = &q->heard[i];
-    return newest;
+    return h != NULL && uuid_equal(h->key.directory, key->directory) ? h : NULL;
 }
 
 /* Room for one more: at the limit, of the one that was silent for the longest time. */
@@ -56,16 +51,16 @@ static struct heard *heard_add(struct quorum *q)
 void heard_note(struct quorum *q, const struct raft_key *key, const struct endpoint *at,
                 int64_t end)
 {
-    struct heard *h = heard_find(q, key);
+    struct heard *h = heard_node(q, key->node_id);
 
-    if (h == NULL) {
+    if (h == NULL)
         h = heard_add(q);
-        *h = (struct heard){.key = *key, .end = -1};
-    }
+    else if (uuid_equal(h->key.directory, key->directory))
+        end = end > h->end ? end : h->end;
+    h->key = *key;
     h->at = *at;
     h->at_ms = q->now.mono_ms;
-    if (end > h->end)
-        h->end = end;
+    h->end = end;
 }
 
 /* ---- the set in the log --------------------------------------------------------------
