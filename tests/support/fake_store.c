@@ -34,6 +34,7 @@ struct log {
 
 struct file {
     char *path;
+    disk_file number; /* while it is open, too: renames and removals leave it */
     struct writer data;
     TAILQ_ENTRY(file) link;
 };
@@ -42,6 +43,7 @@ struct fake_media {
     struct fake_media_mood mood;
     TAILQ_HEAD(, log) logs;
     TAILQ_HEAD(, file) files;
+    disk_file newest_file;
 };
 
 struct fake_disk {
@@ -87,25 +89,22 @@ static void remove_file(struct fake_media *m, struct file *f)
 
 static struct file *file_at(struct fake_media *m, disk_file number)
 {
-    struct file *f = TAILQ_FIRST(&m->files);
+    struct file *f;
 
-    for (; f != NULL && number > 0; number--)
-        f = TAILQ_NEXT(f, link);
+    TAILQ_FOREACH (f, &m->files, link)
+        if (f->number == number)
+            break;
     CHECK(f != NULL);
     return f;
 }
 
-static disk_file number_of(struct fake_media *m, const struct file *file)
+static void write_at(struct file *f, uint64_t offset, const struct iovec *iov)
 {
-    disk_file number = 0;
-    struct file *f;
+    size_t end = (size_t)offset + iov->iov_len;
 
-    TAILQ_FOREACH (f, &m->files, link) {
-        if (f == file)
-            break;
-        number++;
-    }
-    return number;
+    if (end > f->data.len)
+        memset(write_reserve(&f->data, end - f->data.len), 0, end - f->data.len);
+    memcpy(f->data.data + offset, iov->iov_base, iov->iov_len);
 }
 
 static enum status open_file(struct fake_media *m, struct disk_op *op)
@@ -113,7 +112,7 @@ static enum status open_file(struct fake_media *m, struct disk_op *op)
     struct file *f = find_file(m, op->path);
 
     if (op->flags & DISK_DIRECTORY) {
-        op->file = 1000;
+        op->file = 1000000;
         return STATUS_OK;
     }
     if (f == NULL && !(op->flags & DISK_CREATE))
@@ -121,10 +120,11 @@ static enum status open_file(struct fake_media *m, struct disk_op *op)
     if (f == NULL) {
         f = must_zalloc(sizeof *f);
         f->path = must_text(op->path);
+        f->number = ++m->newest_file;
         f->data = writer_growing();
         TAILQ_INSERT_TAIL(&m->files, f, link);
     }
-    op->file = number_of(m, f);
+    op->file = f->number;
     return STATUS_OK;
 }
 
@@ -137,7 +137,7 @@ static enum status carry_out(struct fake_media *m, struct disk_op *op)
     case DISK_WRITE:
         if (m->mood.full)
             return STATUS_NO_SPACE;
-        write_bytes(&file_at(m, op->file)->data, op->iov->iov_base, op->iov->iov_len);
+        write_at(file_at(m, op->file), op->offset, op->iov);
         return STATUS_OK;
     case DISK_STAT:
         f = find_file(m, op->path);
@@ -166,8 +166,12 @@ static enum status carry_out(struct fake_media *m, struct disk_op *op)
         return STATUS_OK;
     case DISK_SYNC:
     case DISK_CLOSE: return STATUS_OK;
-    case DISK_TRUNCATE:
     case DISK_MAKE_DIR: return STATUS_OK;
+    case DISK_TRUNCATE:
+        f = file_at(m, op->file);
+        if (op->offset < f->data.len)
+            f->data.len = (size_t)op->offset;
+        return STATUS_OK;
     case DISK_LIST: /* the machines' snapshots, which never become due here */
         op->names = must_zalloc(1);
         return STATUS_OK;
