@@ -527,6 +527,16 @@ uint64_t simdisk_ops(const struct simdisk *s)
     return s->ops;
 }
 
+unsigned simdisk_pending(const struct simdisk *s)
+{
+    return s->pending_count;
+}
+
+uint64_t simdisk_used(const struct simdisk *s)
+{
+    return space_used(s);
+}
+
 void simdisk_die_at(struct simdisk *s, uint64_t op, enum simdisk_moment moment)
 {
     s->will_die = true;

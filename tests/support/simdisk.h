@@ -34,6 +34,11 @@ struct disk *simdisk_disk(struct simdisk *s); /* disk_close on it does nothing *
 /* Operations that took effect so far: the places at which a crash can be planned. */
 uint64_t simdisk_ops(const struct simdisk *s);
 
+/* Operations that are under way. */
+unsigned simdisk_pending(const struct simdisk *s);
+/* Bytes of all files in view. */
+uint64_t simdisk_used(const struct simdisk *s);
+
 enum simdisk_moment { SIMDISK_BEFORE, SIMDISK_TORN, SIMDISK_AFTER };
 
 /* Die at the operation with this number (from simdisk_ops): before it has any effect, in

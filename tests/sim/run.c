@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/run.h"
+
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+#include "tests/sim/admin.h"
+#include "tests/sim/producer.h"
+#include "tests/sim/consumer.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CALM_DOWN_SECONDS = 40, LAST_NOTES = 40 };
+
+struct run {
+    const struct run_options *o;
+    struct run_result *result;
+    struct world world;
+    struct net *net;
+    struct oracle *oracle;
+    struct trouble *trouble;
+    struct town town;
+    struct sim_broker brokers[BROKERS_MAX];
+    struct broker_hooks hooks;
+    struct producer *producers[CLIENTS_MAX];
+    struct consumer *consumers[CLIENTS_MAX];
+    struct admin *admin;
+    size_t producer_count, consumer_count;
+    int clients;
+    jmp_buf out;
+};
+
+static struct run *current;
+
+/* ---- violations ----------------------------------------------------------------------
+ */
+
+static void report(const struct run *r)
+{
+    const struct run_result *v = r->result;
+    char words[2048];
+
+    swarm_format(&r->o->swarm, words, sizeof words);
+    printf("\nVIOLATION %s: %s\n  seed %" PRIu64 ", event %" PRIu64 ", %.3f s\n  %s\n",
+           v->id, v->text, r->o->seed, r->world.event_count, (double)r->world.now / 1e9,
+           words);
+    for (int64_t i = 0; i < r->o->swarm.brokers; i++) {
+        printf("  broker %d:\n", (int)i + 1);
+        world_print(&r->world, (int32_t)i + 1, 12);
+    }
+    printf("  all:\n");
+    world_print(&r->world, -1, LAST_NOTES);
+    printf("  replay: leat-sim --seed %" PRIu64 " --until %" PRIu64 " --log full\n",
+           r->o->seed, r->world.event_count + 1);
+    fflush(stdout);
+}
+
+static void fill(struct run *r)
+{
+    r->result->hash = r->world.hash;
+    r->result->events = r->world.event_count;
+    r->result->at = r->world.now;
+    r->result->messages = net_messages(r->net);
+    r->result->losses = net_losses(r->net);
+    r->result->acked = oracle_acked_records(r->oracle);
+    r->result->leader_changes = oracle_leader_changes(r->oracle);
+    memcpy(r->result->faults, trouble_counts(r->trouble), sizeof r->result->faults);
+}
+
+static void violated(void *ctx, const char *id, const char *text)
+{
+    struct run *r = ctx;
+
+    r->result->violated = true;
+    snprintf(r->result->id, sizeof r->result->id, "%s", id);
+    snprintf(r->result->text, sizeof r->result->text, "%s", text);
+    fill(r);
+    if (!r->o->quiet)
+        report(r);
+    longjmp(r->out, 1);
+}
+
+/* A CHECK of the product failed, or worse. */
+static void on_signal(int number)
+{
+    if (current != NULL) {
+        struct run *r = current;
+
+        current = NULL;
+        r->result->violated = true;
+        snprintf(r->result->id, sizeof r->result->id, "CHECK");
+        snprintf(r->result->text, sizeof r->result->text,
+                 "the broker stopped itself (signal %d)", number);
+        fill(r);
+        if (!r->o->quiet)
+            report(r);
+        longjmp(r->out, 1);
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* ---- what the parts ask --------------------------------------------------------------
+ */
+
+static void deliver(void *ctx, int broker, unsigned way, struct request *q)
+{
+    struct run *r = ctx;
+
+    sim_broker_deliver(&r->brokers[broker], way, q);
+}
+
+static bool is_up(void *ctx, int broker, unsigned *life)
+{
+    struct run *r = ctx;
+
+    *life = r->brokers[broker].lives;
+    return r->brokers[broker].life == BROKER_UP && !r->brokers[broker].stopping;
+}
+
+static bool is_paused(void *ctx, int party)
+{
+    struct run *r = ctx;
+
+    return party < BROKERS_MAX && r->brokers[party].life == BROKER_PAUSED;
+}
+
+static void turned(void *ctx, struct sim_broker *b)
+{
+    oracle_turned(((struct run *)ctx)->oracle, b);
+}
+
+static void died(void *ctx, struct sim_broker *b)
+{
+    (void)ctx;
+    (void)b;
+}
+
+static void started(void *ctx, struct sim_broker *b)
+{
+    oracle_started(((struct run *)ctx)->oracle, b);
+}
+
+static void wiped(void *ctx, struct sim_broker *b)
+{
+    oracle_wiped(((struct run *)ctx)->oracle, b);
+}
+
+static void broken(void *ctx, struct sim_broker *b, const char *why)
+{
+    oracle_violation(((struct run *)ctx)->oracle, "B1", "broker %d: %s", b->number + 1,
+                     why);
+}
+
+/* ---- building ------------------------------------------------------------------------
+ */
+
+static void build_cluster(struct run *r)
+{
+    const struct swarm *s = &r->o->swarm;
+    const struct net_options net = {.latency = s->latency_us * MICROSECOND,
+                                    .loss_ppm = s->loss_ppm,
+                                    .deliver = deliver,
+                                    .is_up = is_up,
+                                    .is_paused = is_paused,
+                                    .ctx = r};
+
+    world_init(&r->world, r->o->seed);
+    r->world.until = r->o->until;
+    r->world.loud = r->o->loud;
+    r->world.faults = r->o->show_faults;
+    r->net = net_new(&r->world, r->o->seed, &net);
+    r->oracle = oracle_new(&r->world, s, r->brokers, violated, r);
+    r->trouble = trouble_new(&r->world, r->net, s, r->brokers, r->oracle, r->o->seed);
+    r->hooks = (struct broker_hooks){turned, died, started, wiped, broken, r};
+    for (int i = 0; i < (int)s->brokers; i++) {
+        struct sim_broker *b = &r->brokers[i];
+
+        b->world = &r->world;
+        b->net = r->net;
+        b->swarm = s;
+        b->hooks = &r->hooks;
+        b->number = i;
+        sim_broker_init(b, r->o->seed);
+    }
+    for (int i = 0; i < (int)s->brokers; i++)
+        sim_broker_start(&r->brokers[i]);
+}
+
+static void build_clients(struct run *r)
+{
+    const struct swarm *s = &r->o->swarm;
+
+    r->town = (struct town){.world = &r->world, .net = r->net, .swarm = s};
+    r->town.oracle = r->oracle;
+    r->admin = admin_new(&r->town, r->clients++, r->o->seed);
+    for (int64_t i = 0; i < s->producers + s->careless; i++)
+        r->producers[r->producer_count++] =
+            producer_new(&r->town, r->clients++, r->o->seed, i < s->producers);
+    for (int64_t i = 0; i < s->readers; i++)
+        r->consumers[r->consumer_count++] =
+            consumer_new(&r->town, r->clients++, r->o->seed);
+}
+
+/* ---- phases --------------------------------------------------------------------------
+ */
+
+static bool run_until(struct run *r, moment end)
+{
+    while (r->world.now < end)
+        if (!world_step(&r->world))
+            return false;
+    return true;
+}
+
+static bool is_well(struct run *r, char why[static 200])
+{
+    for (int64_t i = 0; i < r->o->swarm.brokers; i++)
+        if (r->brokers[i].life != BROKER_UP)
+            return snprintf(why, 200, "L1 broker %d is not up", (int)i + 1) < 0;
+    if (!admin_is_done(r->admin, why))
+        return false;
+    for (size_t i = 0; i < r->producer_count; i++)
+        if (!producer_is_done(r->producers[i], why))
+            return false;
+    if (!oracle_is_settled(r->oracle, why))
+        return false;
+    for (size_t i = 0; i < r->consumer_count; i++)
+        if (!consumer_is_done(r->consumers[i], why))
+            return false;
+    return true;
+}
+
+static bool recover(struct run *r)
+{
+    const moment end = r->world.now + CALM_DOWN_SECONDS * SECOND;
+    char why[200] = "";
+    char id[VIOLATION_ID] = "L1";
+
+    trouble_end(r->trouble);
+    if (!run_until(r, r->world.now + 2 * SECOND))
+        return false;
+    r->town.resting = true;
+    while (!is_well(r, why)) {
+        if (r->world.now > end) {
+            snprintf(id, sizeof id, "%.2s", why);
+            oracle_violation(r->oracle, id, "%s", why + 3);
+        }
+        if (!run_until(r, r->world.now + 250 * MILLISECOND))
+            return false;
+    }
+    return true;
+}
+
+bool run_once(const struct run_options *o, struct run_result *result)
+{
+    struct run *r = must_zalloc(sizeof *r);
+
+    *result = (struct run_result){0};
+    r->o = o;
+    r->result = result;
+    if (setjmp(r->out) != 0) {
+        current = NULL;
+        return false;
+    }
+    build_cluster(r);
+    current = r;
+    signal(SIGABRT, on_signal);
+    signal(SIGSEGV, on_signal);
+    build_clients(r);
+    trouble_plan(r->trouble, &o->faults);
+    if (run_until(r, o->swarm.seconds * SECOND) && recover(r))
+        oracle_finish(r->oracle);
+    current = NULL;
+    fill(r);
+    return true;
+}
