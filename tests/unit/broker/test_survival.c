@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A whole broker on real storage, on a disk that forgets. The machine goes down at every
- * moment of a short day in turn; what was acknowledged before is there afterwards. */
+ * moment of a short day in turn; what was acknowledged before is there afterwards, and
+ * what is sent once more for want of an answer is there once. */
 #include "tests/support/sim_media.h"
 #include "tests/unit/broker/asks.h"
 
@@ -33,6 +34,21 @@ static bool stored(struct fake_wire *w)
            strstr(text, "error=") == NULL;
 }
 
+/* The producer's batch that begins with this record. */
+static void send(struct fake_wire *w, int64_t record)
+{
+    const struct ask_batch batch = {.partition = 1,
+                                    .records = 2,
+                                    .bytes = 10,
+                                    .time_ms = 100,
+                                    .producer = 7,
+                                    .sequence = (int32_t)record};
+
+    ask_produce(w, &(struct ask_produce){
+                       .topic = "t", .acks = -1, .batches = &batch, .count = 1});
+    fake_wire_pass_ms(w, 1000);
+}
+
 /* One request after the other; stops at the first that is not granted. */
 static struct promises day(struct fake_wire *w)
 {
@@ -41,9 +57,8 @@ static struct promises day(struct fake_wire *w)
     ask_create(w, "t", 2);
     fake_wire_pass_ms(w, 1000);
     p.topic = said(w, "topic_id");
-    for (int i = 0; i < TOPIC_RECORDS / 2 && p.topic; i++) {
-        ask_produce_to(w, "t", 1, 2);
-        fake_wire_pass_ms(w, 1000);
+    while (p.records < TOPIC_RECORDS && p.topic) {
+        send(w, p.records);
         if (!stored(w))
             break;
         p.records += 2;
@@ -74,6 +89,23 @@ static void look(struct fake_wire *w, const struct promises *p)
     ck_assert_int_le(result->high_watermark, TOPIC_RECORDS);
 }
 
+/* The producer goes on with the last batch of which it heard, to be sure. */
+static void go_on(struct fake_wire *w, const struct promises *p)
+{
+    const Leat__FetchResponse *a;
+
+    if (!p->topic)
+        return;
+    for (int64_t at = p->records > 2 ? p->records - 2 : 0; at < TOPIC_RECORDS; at += 2) {
+        send(w, at);
+        ck_assert(stored(w));
+    }
+    ask_fetch_from(w, "t", 1, 0);
+    fake_wire_pass_ms(w, 1000);
+    a = (const Leat__FetchResponse *)(const void *)fake_wire_answer(w);
+    ck_assert_int_eq(a->topics[0]->partitions[0]->high_watermark, TOPIC_RECORDS);
+}
+
 START_TEST(what_was_acknowledged_survives)
 {
     struct fake_wire *w = fake_wire_new(1);
@@ -87,6 +119,7 @@ START_TEST(what_was_acknowledged_survives)
     fake_wire_close(w);
     fake_wire_open(w);
     look(w, &all);
+    go_on(w, &all);
     fake_wire_free(w);
 
     for (uint64_t op = first; op < ops; op++) {
@@ -103,6 +136,7 @@ START_TEST(what_was_acknowledged_survives)
         fake_wire_open(w);
         fake_wire_said(w);
         look(w, &p);
+        go_on(w, &p);
         fake_wire_free(w);
     }
 }
