@@ -302,6 +302,7 @@ static void take(struct quorum *q, const Leat__QuorumFetchResponse *a,
         return;
     }
     q->told = a->high_watermark;
+    raft_told(&q->raft, q->told); /* before the next fetch says what is known here */
 }
 
 static void on_fetched(struct quorum *q, struct call *c, const ProtobufCMessage *message)

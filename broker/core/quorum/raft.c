@@ -53,6 +53,13 @@ static bool is_alone(const struct raft *r)
     return r->peer_count == 1 && raft_is_voter(r);
 }
 
+static bool is_same_voter(const struct voter *a, const struct voter *b)
+{
+    return a->node_id == b->node_id &&
+           (uuid_is_zero(a->directory) || uuid_is_zero(b->directory) ||
+            uuid_equal(a->directory, b->directory));
+}
+
 void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
                      bool may_stand, struct instant now)
 {
@@ -66,14 +73,16 @@ void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
     r->may_stand = may_stand;
     for (size_t i = 0; i < count; i++) {
         struct raft_peer *p = &r->peers[i];
+        struct uuid directory;
 
         *p = (struct raft_peer){.acked = -1, .fetched_ms = now.mono_ms};
         for (size_t j = 0; j < before_count; j++)
-            if (before[j].voter.node_id == voters[i].node_id &&
-                (uuid_is_zero(before[j].voter.directory) ||
-                 uuid_equal(before[j].voter.directory, voters[i].directory)))
+            if (is_same_voter(&before[j].voter, &voters[i]))
                 *p = before[j];
+        directory = p->voter.directory;
         p->voter = voters[i];
+        if (uuid_is_zero(p->voter.directory))
+            p->voter.directory = directory; /* as learned */
     }
     if (is_alone(r) && r->role == RAFT_UNATTACHED)
         r->deadline_ms = now.mono_ms;
@@ -370,19 +379,27 @@ void raft_fetched(struct raft *r, struct instant now)
     set_timer(r, r->times.fetch_timeout, now);
 }
 
-void raft_on_fetch(struct raft *r, const struct raft_key *from, int64_t offset,
-                   struct instant now)
+struct raft_peer *raft_contact(struct raft *r, const struct raft_key *from,
+                               struct instant now)
 {
     struct raft_peer *p = raft_peer(r, from->node_id);
 
     CHECK(r->role == RAFT_LEADER);
     if (p == NULL || !is_voter_key(&p->voter, from))
-        return;
+        return NULL;
     if (uuid_is_zero(p->voter.directory))
         p->voter.directory = from->directory;
     p->has_fetched = true;
     p->fetched_ms = now.mono_ms;
-    if (offset > p->acked)
+    return p;
+}
+
+void raft_on_fetch(struct raft *r, const struct raft_key *from, int64_t offset,
+                   struct instant now)
+{
+    struct raft_peer *p = raft_contact(r, from, now);
+
+    if (p != NULL && offset > p->acked)
         p->acked = offset;
 }
 

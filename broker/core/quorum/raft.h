@@ -132,6 +132,9 @@ void raft_vote_answered(struct raft *r, int32_t node_id, int32_t epoch, bool pre
 
 /* Follower: the leader of our epoch answered a fetch. */
 void raft_fetched(struct raft *r, struct instant now);
+/* Leader: a replica asked for something, so it follows. NULL: it is no voter. */
+struct raft_peer *raft_contact(struct raft *r, const struct raft_key *from,
+                               struct instant now);
 /* Leader: a replica asked for what follows `offset`, which is the same as ours. */
 void raft_on_fetch(struct raft *r, const struct raft_key *from, int64_t offset,
                    struct instant now);

@@ -192,6 +192,7 @@ static void fetch(struct quorum *q, struct parked *p, const Leat__QuorumFetchReq
     supersede(q, &p->from);
     if (!is_same(q, f, &p->answer)) {
         heard_note(q, &p->from, &at, -1);
+        raft_contact(&q->raft, &p->from, q->now);
         finish(q, p, STATUS_OK);
         return;
     }
@@ -266,6 +267,18 @@ static void on_piece(struct machine_read *read)
     request_answer(r, &p->answer.base);
 }
 
+/* Who installs a snapshot follows, though it does not fetch for a while. */
+static void note_contact(struct quorum *q, int32_t node_id)
+{
+    const struct raft_peer *p = raft_peer(&q->raft, node_id);
+    struct raft_key key;
+
+    if (p == NULL || q->raft.role != RAFT_LEADER)
+        return;
+    key = (struct raft_key){node_id, p->voter.directory};
+    raft_contact(&q->raft, &key, q->now);
+}
+
 /* Whoever has a snapshot may give it: it holds nothing that was not committed. */
 void on_snapshot(struct quorum *q, struct request *r)
 {
@@ -281,6 +294,7 @@ void on_snapshot(struct quorum *q, struct request *r)
         request_refuse(r, STATUS_OFFSET_OUT_OF_RANGE, "a newer snapshot is on its way");
         return;
     }
+    note_contact(q, r->peer);
     leat__fetch_snapshot_response__init(&p->answer);
     p->quorum = q;
     p->request = r;

@@ -39,6 +39,8 @@ struct letter {
     int64_t at_ms;
     unsigned from, to;
     struct peer_call *call;
+    enum rpc_api api;
+    int64_t timeout_ms;
     bool answer;
     bool ended; /* the asker has stopped */
     enum status status;
@@ -126,6 +128,8 @@ static void call(struct wire *wire, struct peer_call *c)
     l->from = (unsigned)(m - s->members);
     l->to = (unsigned)c->to - 1;
     l->call = c;
+    l->api = c->api;
+    l->timeout_ms = c->timeout_ms;
     l->packed = writer_growing();
     CHECK(c->to >= 1 && c->to <= (int)s->count && l->to != l->from);
     rpc_pack(c->header, &l->packed);
@@ -164,7 +168,7 @@ static void finished(struct request *r)
         slice_release(&r->slices[i]);
     arena_release(&r->arena);
     if (is_lost(s, l) || s->members[l->to].silent)
-        give_back(s, l, STATUS_TIMED_OUT, l->call->timeout_ms);
+        give_back(s, l, STATUS_TIMED_OUT, l->timeout_ms);
     else
         post(s, l, 1 + (int64_t)prng_below(&s->random, DELAY_MS));
     free(a);
@@ -195,8 +199,7 @@ static void ask(struct quorums *s, struct letter *l)
     a->letter = l;
     a->request.peer = (int32_t)l->from + 1;
     a->request.finished = finished;
-    request_begin(s, a, l->to, l->call->api,
-                  (struct bytes){l->packed.data, l->packed.len});
+    request_begin(s, a, l->to, l->api, (struct bytes){l->packed.data, l->packed.len});
 }
 
 static void tell_asker(struct letter *l)
