@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How the other shards' images keep up with shard 0's: each committed record travels to
- * each of them, in order. A barrier sent after a record has passed all of them once it is
- * home: then every shard knows what the record says. */
+ * each of them, in order. When a
+ * snapshot replaces the image, a copy of it does. A barrier sent after a record has
+ * passed all of them once it is home: then every shard knows what the record says. */
 #include "broker/core/node_state.h"
 
 #include "proto/base/check.h"
@@ -45,6 +46,51 @@ void node_broadcast(void *ctx, int64_t offset, struct bytes record)
         errand_send(n, shard, &b->errand);
     }
 }
+
+/* ---- a whole image -------------------------------------------------------------------
+ */
+
+struct renewal {
+    struct errand errand;
+    struct image image; /* built at home, adopted there */
+};
+
+static void copy_record(void *to, struct bytes record)
+{
+    CHECK(!image_apply(to, -1, record, NULL));
+}
+
+static void renew(struct node *n, struct errand *e)
+{
+    struct renewal *r = container_of(e, struct renewal, errand);
+    struct image before = n->image;
+
+    n->image = r->image;
+    node_adopt_image(n, &before);
+    image_release(&before);
+    errand_return(n, e);
+}
+
+static void renewed(struct node *n, struct errand *e)
+{
+    free(container_of(e, struct renewal, errand));
+}
+
+void node_broadcast_image(struct node *n)
+{
+    for (unsigned shard = 1; shard < n->o.shards; shard++) {
+        struct renewal *r = must_zalloc(sizeof *r);
+
+        image_init(&r->image);
+        image_snapshot(&n->image, copy_record, &r->image);
+        r->image.applied = n->image.applied;
+        r->errand = (struct errand){.run = renew, .back = renewed};
+        errand_send(n, shard, &r->errand);
+    }
+}
+
+/* ---- barriers ------------------------------------------------------------------------
+ */
 
 static void pass(struct node *n, struct errand *e)
 {

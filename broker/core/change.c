@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/change.h"
 
+#include "broker/core/cluster/placement.h"
 #include "proto/base/check.h"
 #include "proto/rpc/metadata.pb-c.h"
 
@@ -79,24 +80,83 @@ static void add_topic(struct change *c, const struct uuid *id, const char *name,
     add(c, &r);
 }
 
-static void add_partitions(struct change *c, const struct uuid *id, int32_t from,
-                           int32_t to, int32_t node_id)
+void change_partition(struct change *c, struct uuid topic, int32_t number,
+                      const struct image_partition *p)
 {
-    for (int32_t number = from; number < to && !c->failed; number++) {
-        Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-        Leat__Metadata__Partition partition = LEAT__METADATA__PARTITION__INIT;
+    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
+    Leat__Metadata__Partition partition = LEAT__METADATA__PARTITION__INIT;
 
-        partition.topic_id = id_bytes(id);
-        partition.partition = number;
-        partition.replicas = &node_id;
-        partition.n_replicas = 1;
-        partition.in_sync = &node_id;
-        partition.n_in_sync = 1;
-        partition.leader = node_id;
-        r.kind_case = LEAT__METADATA__RECORD__KIND_PARTITION;
-        r.partition = &partition;
-        add(c, &r);
+    partition.topic_id = id_bytes(&topic);
+    partition.partition = number;
+    partition.replicas = p->replicas;
+    partition.n_replicas = p->replica_count;
+    partition.in_sync = p->in_sync;
+    partition.n_in_sync = p->in_sync_count;
+    partition.leader = p->leader;
+    partition.leader_epoch = p->leader_epoch;
+    partition.partition_epoch = p->partition_epoch;
+    partition.eligible = p->eligible;
+    partition.n_eligible = p->eligible_count;
+    partition.adding = p->adding;
+    partition.n_adding = p->adding_count;
+    partition.removing = p->removing;
+    partition.n_removing = p->removing_count;
+    partition.recovering = p->recovering;
+    partition.last_leader = p->last_leader;
+    r.kind_case = LEAT__METADATA__RECORD__KIND_PARTITION;
+    r.partition = &partition;
+    add(c, &r);
+}
+
+/* A new partition begins with everybody in sync who is up: they are all empty. */
+static void add_partition(struct change *c, const struct image *image,
+                          const struct uuid *id, int32_t number, int32_t *replicas,
+                          size_t count)
+{
+    int32_t in_sync[32];
+    struct image_partition p = {.replicas = replicas,
+                                .replica_count = count,
+                                .in_sync = in_sync,
+                                .leader = -1,
+                                .leader_epoch = 1};
+
+    CHECK(count <= 32);
+    for (size_t i = 0; i < count; i++)
+        if (image->broker_count == 0 || image_is_active(image, replicas[i]))
+            in_sync[p.in_sync_count++] = replicas[i];
+    if (p.in_sync_count > 0) {
+        p.leader = in_sync[0];
+    } else { /* nobody is up: they hold all of the nothing */
+        p.eligible = replicas;
+        p.eligible_count = count;
     }
+    change_partition(c, *id, number, &p);
+}
+
+static enum status add_partitions(struct change *c, const struct image *image,
+                                  const struct change_rules *rules, const struct uuid *id,
+                                  int32_t from, int32_t to, int32_t replication)
+{
+    size_t count = (size_t)(to - from), each = (size_t)replication;
+    int32_t *replicas = arena_alloc(c->arena, count * each * sizeof *replicas + 1);
+
+    if (replicas == NULL) {
+        c->failed = true;
+        return STATUS_OK; /* `finished` says it */
+    }
+    if (image->broker_count == 0) {
+        for (size_t i = 0; i < count; i++)
+            replicas[i] = rules->node_id;
+    } else if (placement_choose(image, (int32_t)count, replication, replicas)) {
+        return refuse(c, STATUS_INVALID_REPLICATION_FACTOR,
+                      "replication factor %d is not possible: the cluster has %zu "
+                      "broker%s",
+                      replication, image->broker_count,
+                      image->broker_count == 1 ? "" : "s");
+    }
+    for (size_t i = 0; i < count && !c->failed; i++)
+        add_partition(c, image, id, from + (int32_t)i, replicas + i * each, each);
+    return STATUS_OK;
 }
 
 static void add_config(struct change *c, const struct uuid *id, const char *key,
@@ -161,6 +221,38 @@ static enum status check_in_sync(struct change *c, const struct topic_config *co
                   wanted, replication);
 }
 
+/* Leader and controller must mean the same, so a default other than 1 is written down. */
+static void pin_in_sync(struct change *c, const struct change_rules *rules,
+                        const struct uuid *id)
+{
+    int64_t wanted = topic_config_get(&(struct topic_config){0}, rules->topic_defaults,
+                                      TOPIC_KEY_MIN_INSYNC_REPLICAS);
+    char value[24];
+
+    if (wanted == 1)
+        return;
+    snprintf(value, sizeof value, "%" PRId64, wanted);
+    add_config(c, id, topic_key_row(TOPIC_KEY_MIN_INSYNC_REPLICAS)->name, value);
+}
+
+/* With another minimum, who is eligible means something else: so nobody may be, and every
+ * partition gets a new epoch, so that no leader proposes by what was before. */
+static enum status renew_partitions(struct change *c, const struct topic *topic)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        struct image_partition p = topic->partitions[i];
+
+        if (p.eligible_count > 0)
+            return refuse(c, STATUS_NOT_ENOUGH_REPLICAS,
+                          "%.64s/%d has replicas that are not in sync but may have to "
+                          "lead; change min.insync.replicas when they are back",
+                          topic->name, i);
+        p.partition_epoch++;
+        change_partition(c, topic->id, i, &p);
+    }
+    return STATUS_OK;
+}
+
 static enum status check_partitions(struct change *c, const struct image *image,
                                     const struct change_rules *rules, int64_t more)
 {
@@ -189,14 +281,21 @@ static enum status check_new(struct change *c, const struct image *image,
     return STATUS_OK;
 }
 
-static enum status check_replication(struct change *c, const struct change_rules *rules,
+static int32_t brokers_of(const struct image *image)
+{
+    return image->broker_count > 0 ? (int32_t)image->broker_count : 1;
+}
+
+static enum status check_replication(struct change *c, const struct image *image,
                                      int32_t replication)
 {
-    if (replication >= 1 && replication <= rules->brokers)
+    int32_t brokers = brokers_of(image);
+
+    if (replication >= 1 && replication <= brokers)
         return STATUS_OK;
     return refuse(c, STATUS_INVALID_REPLICATION_FACTOR,
                   "replication factor %d is not possible: the cluster has %d broker%s",
-                  replication, rules->brokers, rules->brokers == 1 ? "" : "s");
+                  replication, brokers, brokers == 1 ? "" : "s");
 }
 
 enum status change_create(struct change *c, const struct image *image,
@@ -216,16 +315,20 @@ enum status change_create(struct change *c, const struct image *image,
     if (!st)
         st = check_partitions(c, image, rules, count);
     if (!st)
-        st = check_replication(c, rules, factor);
+        st = check_replication(c, image, factor);
     if (st)
         return st;
     add_topic(c, &id, wish->name, wall_ms);
     st = change_keys(c, &config, &id, wish->n_config, wish->config, &touched);
     if (!st)
         st = check_in_sync(c, &config, rules, factor);
+    if (!st && !(touched >> TOPIC_KEY_MIN_INSYNC_REPLICAS & 1))
+        pin_in_sync(c, rules, &id);
     if (st)
         return st;
-    add_partitions(c, &id, 0, count, rules->node_id);
+    st = add_partitions(c, image, rules, &id, 0, count, factor);
+    if (st)
+        return st;
     *partitions = count;
     *replication = factor;
     return finished(c);
@@ -271,7 +374,8 @@ static enum status grow(struct change *c, const struct image *image,
                       topic->name, topic->partition_count, wanted);
     st = check_partitions(c, image, rules, wanted - topic->partition_count);
     if (!st)
-        add_partitions(c, &topic->id, topic->partition_count, wanted, rules->node_id);
+        st = add_partitions(c, image, rules, &topic->id, topic->partition_count, wanted,
+                            (int32_t)topic->partitions[0].replica_count);
     return st;
 }
 
@@ -293,6 +397,8 @@ enum status change_alter(struct change *c, const struct image *image,
     if (!st && touched >> TOPIC_KEY_MIN_INSYNC_REPLICAS & 1)
         st =
             check_in_sync(c, &config, rules, (int32_t)topic->partitions[0].replica_count);
+    if (!st && touched >> TOPIC_KEY_MIN_INSYNC_REPLICAS & 1)
+        st = renew_partitions(c, topic);
     if (!st && wish->partitions != 0)
         st = grow(c, image, rules, topic, wish->partitions);
     if (st)
@@ -317,4 +423,71 @@ enum status change_trim(struct change *c, const struct image *image, struct uuid
     r.trim = &trim;
     add(c, &r);
     return finished(c);
+}
+
+/* ---- the cluster ---------------------------------------------------------------------
+ */
+
+void change_topic_setting(struct change *c, struct uuid topic, const char *key,
+                          const char *value)
+{
+    add_config(c, &topic, key, value);
+}
+
+void change_new_topic(struct change *c, struct uuid id, const char *name, int64_t wall_ms)
+{
+    add_topic(c, &id, name, wall_ms);
+}
+
+void change_broker(struct change *c, const Leat__RegisterBrokerRequest *wish)
+{
+    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
+    Leat__Metadata__Broker broker = LEAT__METADATA__BROKER__INIT;
+
+    broker.node_id = wish->node_id;
+    broker.incarnation = wish->incarnation;
+    broker.directory_id = wish->directory_id;
+    broker.host = wish->host;
+    broker.port = wish->port;
+    broker.rack = wish->rack;
+    broker.software_version = wish->software_version;
+    r.kind_case = LEAT__METADATA__RECORD__KIND_BROKER;
+    r.broker = &broker;
+    add(c, &r);
+}
+
+void change_broker_state(struct change *c, int32_t node_id, enum broker_state state,
+                         bool draining)
+{
+    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
+    Leat__Metadata__BrokerState to = LEAT__METADATA__BROKER_STATE__INIT;
+
+    to.node_id = node_id;
+    to.state = (Leat__Metadata__BrokerState__State)state;
+    to.draining = draining;
+    r.kind_case = LEAT__METADATA__RECORD__KIND_BROKER_STATE;
+    r.broker_state = &to;
+    add(c, &r);
+}
+
+void change_remove_broker(struct change *c, int32_t node_id)
+{
+    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
+    Leat__Metadata__RemoveBroker removal = LEAT__METADATA__REMOVE_BROKER__INIT;
+
+    removal.node_id = node_id;
+    r.kind_case = LEAT__METADATA__RECORD__KIND_REMOVE_BROKER;
+    r.remove_broker = &removal;
+    add(c, &r);
+}
+
+void change_producer_ids(struct change *c, int64_t next)
+{
+    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
+    Leat__Metadata__ProducerIds ids = LEAT__METADATA__PRODUCER_IDS__INIT;
+
+    ids.next = next;
+    r.kind_case = LEAT__METADATA__RECORD__KIND_PRODUCER_IDS;
+    r.producer_ids = &ids;
+    add(c, &r);
 }

@@ -15,8 +15,7 @@ struct change_rules {
     int64_t partitions_max;
     int32_t default_partitions;
     int32_t default_replication;
-    int32_t brokers; /* how many there are */
-    int32_t node_id; /* the one */
+    int32_t node_id; /* who holds everything before any broker has registered */
     const struct topic_config *topic_defaults;
 };
 
@@ -49,3 +48,16 @@ STATUS_MUST_CHECK enum status change_alter(struct change *c, const struct image 
 STATUS_MUST_CHECK enum status change_trim(struct change *c, const struct image *image,
                                           struct uuid id, int32_t partition,
                                           int64_t offset);
+
+/* Single records, for the controller. Those that find no memory set `failed`. */
+void change_partition(struct change *c, struct uuid topic, int32_t number,
+                      const struct image_partition *p);
+void change_new_topic(struct change *c, struct uuid id, const char *name,
+                      int64_t wall_ms);
+void change_topic_setting(struct change *c, struct uuid topic, const char *key,
+                          const char *value);
+void change_broker(struct change *c, const Leat__RegisterBrokerRequest *wish);
+void change_broker_state(struct change *c, int32_t node_id, enum broker_state state,
+                         bool draining);
+void change_remove_broker(struct change *c, int32_t node_id);
+void change_producer_ids(struct change *c, int64_t next);

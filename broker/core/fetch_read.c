@@ -47,10 +47,11 @@ static void read_cold(struct fetch_group *g, struct fetch_part *part, struct log
 }
 
 /* The offset must lie in the log; between watermark and end it only has to wait. */
-static enum status look(struct fetch_part *part, const struct partition *p)
+static enum status look(const struct node *n, struct fetch_part *part,
+                        const struct partition *p)
 {
     if (p == NULL)
-        return STATUS_UNKNOWN_TOPIC_OR_PARTITION;
+        return node_absent(n, part->topic_id, part->partition);
     if (partition_ready(p))
         return partition_ready(p);
     part->high_watermark = p->high_watermark;
@@ -75,7 +76,7 @@ static size_t look_at_all(struct fetch_group *g)
 
         memset(&part->read, 0, sizeof part->read);
         part->status =
-            look(part, node_partition(g->node, part->topic_id, part->partition));
+            look(g->node, part, node_partition(g->node, part->topic_id, part->partition));
         g->failed |= part->status != STATUS_OK;
         behind += is_behind(part);
     }

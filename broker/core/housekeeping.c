@@ -2,7 +2,6 @@
 #include "broker/core/housekeeping.h"
 
 #include "broker/core/node_state.h"
-#include "broker/core/quorum.h"
 
 enum { EVERY_MS = 1000 };
 
@@ -32,8 +31,6 @@ static void gauges(struct node *n)
 static void fire(struct node *n, struct timer *t)
 {
     store_tick(n->store, n->now);
-    if (n->quorum != NULL)
-        quorum_tick(n->quorum, n->now);
     if (n->offline > 0)
         node_retry_partitions(n);
     gauges(n);

@@ -8,7 +8,7 @@
 #include "broker/core/group/coordinator.h"
 #include "broker/core/housekeeping.h"
 #include "broker/core/offsets.h"
-#include "broker/core/quorum.h"
+#include "broker/core/quorum/quorum.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 
@@ -37,14 +37,13 @@ static void on_durable(void *ctx, struct log *log)
     if (n->failed)
         return;
     if (log == n->metadata_log) {
-        quorum_durable(n->quorum);
-        node_tell_groups(n);
-    } else if (log == n->group_log) {
-        coordinator_clock(n->coordinator, n->now);
-        machine_commit(coordinator_machine(n->coordinator), log_durable(log));
-    } else if (log_owner(log) != NULL) {
-        partition_durable(log_owner(log));
+        quorum_durable(n->quorum, n->now);
+        return;
     }
+    if (log == n->group_log)
+        coordinator_clock(n->coordinator, n->now);
+    if (log_owner(log) != NULL)
+        partition_durable(log_owner(log), n->now);
 }
 
 static void on_failed(void *ctx, enum status status, const char *what)
@@ -72,31 +71,9 @@ static enum status open_store(struct node *n)
     return store_open(&n->store, n->o.disk, &options);
 }
 
-static enum status open_quorum(struct node *n)
-{
-    const struct quorum_options options = {
-        .store = n->store,
-        .disk = n->o.disk,
-        .image = &n->image,
-        .watcher = &n->watcher,
-        .committed = node_broadcast,
-        .ctx = n,
-    };
-    enum status st = quorum_open(&n->quorum, &options);
-
-    if (!st)
-        n->metadata_log = quorum_log(n->quorum);
-    return st;
-}
-
 static void query(void *ctx, struct offset_query *q)
 {
     offset_query_start(ctx, q);
-}
-
-static void appended(void *ctx)
-{
-    (void)ctx;
 }
 
 static enum status open_coordinator(struct node *n)
@@ -110,18 +87,14 @@ static enum status open_coordinator(struct node *n)
         .random = prng_split(&n->random, 1),
         .node_id = n->o.node_id,
         .query = query,
-        .appended = appended,
+        .appended = node_groups_appended,
         .ctx = n,
     };
     enum status st = coordinator_open(&n->coordinator, &options, n->now);
 
-    if (st)
-        return st;
-    n->group_log = machine_log(coordinator_machine(n->coordinator));
-    machine_commit(coordinator_machine(n->coordinator), log_durable(n->group_log));
-    coordinator_lead(n->coordinator, log_last_epoch(n->group_log) + 1, n->now);
-    coordinator_ready(n->coordinator, n->now);
-    return STATUS_OK;
+    if (!st)
+        n->group_log = machine_log(coordinator_machine(n->coordinator));
+    return st;
 }
 
 static enum status failed(enum status st, const char *what, char why[static 256])
@@ -137,27 +110,18 @@ static enum status open_first(struct node *n, char why[static 256])
 
     if (st)
         return st;
-    st = open_quorum(n);
-    if (st) {
-        failed(st, "metadata log", why);
+    st = node_cluster_open(n, why);
+    if (st)
         goto fail_dynamic;
-    }
     st = open_coordinator(n);
     if (st) {
         failed(st, "group log", why);
-        goto fail_quorum;
-    }
-    st = node_remove_orphans(n);
-    if (st) {
-        failed(st, "data directory", why);
-        goto fail_coordinator;
+        goto fail_cluster;
     }
     return STATUS_OK;
 
-fail_coordinator:
-    coordinator_close(n->coordinator);
-fail_quorum:
-    quorum_close(n->quorum);
+fail_cluster:
+    node_cluster_close(n);
 fail_dynamic:
     dynamic_close(n->dynamic);
     return st;
@@ -178,6 +142,8 @@ static struct node *node_new(const struct node_options *o, struct instant now)
     n->watcher = (struct image_watcher){node_watch_image, n};
     heap_init(&n->timers);
     n->errands_last = &n->errands;
+    n->view.controller = -1;
+    n->view.broker_epoch = -1;
     TAILQ_INIT(&n->fetches_ready);
     TAILQ_INIT(&n->fetches_parked);
     prng_init(&n->random, o->seed);
@@ -234,8 +200,9 @@ void node_stop(struct node *n, struct instant now)
     fetches_stop(n);
     if (n->quorum != NULL) {
         dynamic_stop(n->dynamic);
-        quorum_stop(n->quorum);
+        node_cluster_stop(n);
         coordinator_stop(n->coordinator);
+        forwards_turn(n);
     }
 }
 
@@ -249,8 +216,7 @@ enum status node_close(struct node *n)
     if (n->quorum != NULL) {
         n->group_log = NULL;
         coordinator_close(n->coordinator);
-        n->metadata_log = NULL;
-        quorum_close(n->quorum);
+        node_cluster_close(n);
         dynamic_close(n->dynamic);
     }
     st = store_close(n->store);
@@ -284,7 +250,9 @@ void node_turn_end(struct node *n, struct instant now)
     node_run_errands(n);
     fetches_run(n);
     if (n->quorum != NULL) {
-        quorum_turn(n->quorum, now);
+        node_cluster_turn(n);
+        node_tell_groups(n);
+        node_groups_turn(n);
         dynamic_turn(n->dynamic);
     }
     store_turn_end(n->store);
@@ -302,7 +270,10 @@ void node_tick(struct node *n, struct instant now)
         heap_remove(&n->timers, first);
         t->fire(n, t);
     }
-    if (n->coordinator != NULL && coordinator_deadline(n->coordinator) <= now.mono_ms)
+    if (n->quorum == NULL)
+        return;
+    node_cluster_tick(n);
+    if (coordinator_deadline(n->coordinator) <= now.mono_ms)
         coordinator_tick(n->coordinator, now);
 }
 
@@ -311,8 +282,10 @@ int64_t node_deadline(const struct node *n)
     const struct heap_node *first = heap_first(&n->timers);
     int64_t deadline = first ? first->at_ms : INT64_MAX;
 
-    if (n->coordinator != NULL && coordinator_deadline(n->coordinator) < deadline)
+    if (n->quorum != NULL && coordinator_deadline(n->coordinator) < deadline)
         deadline = coordinator_deadline(n->coordinator);
+    if (n->quorum != NULL && node_cluster_deadline(n) < deadline)
+        deadline = node_cluster_deadline(n);
     if (n->errands != NULL || !TAILQ_EMPTY(&n->fetches_ready))
         return n->now.mono_ms;
     return deadline;

@@ -14,6 +14,9 @@ struct coordinator;
 struct dynamic;
 struct fetch;
 struct quorum;
+struct controller;
+struct member_link;
+struct producer_ids;
 
 /* Something that happens at a time unless it is stopped. */
 struct timer {
@@ -49,8 +52,22 @@ struct node {
     size_t offline;     /* partitions whose log could not be opened */
     uint64_t producing; /* requests that wait for the disk */
 
+    /* What shard 0 told about the cluster. */
+    struct cluster_view {
+        int32_t controller;
+        struct endpoint controller_at;
+        int64_t broker_epoch;
+        bool heard;
+    } view;
+
     /* Shard 0 only. */
     struct quorum *quorum;
+    struct controller *controller;
+    struct member_link *member;
+    struct producer_ids *producer_ids;
+    TAILQ_HEAD(, forward) forwards; /* answers that wait for our own metadata */
+    bool leader_changed;            /* of the quorum: the controller must hear of it */
+    int64_t looked;                 /* up to where the membership has seen the image */
     struct coordinator *coordinator;
     struct log *metadata_log;
     struct log *group_log;
@@ -63,17 +80,43 @@ struct node {
 void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
                       int32_t partition, int64_t offset);
 void node_open_partitions(struct node *n);
+/* The image was replaced as a whole: what both know goes on, what is gone goes. */
+void node_adopt_image(struct node *n, struct image *before);
 void node_retry_partitions(struct node *n); /* those that are offline */
 void node_close_partitions(struct node *n);
 void node_tell_groups(struct node *n); /* what changed, once per batch of records */
-STATUS_MUST_CHECK enum status node_remove_orphans(struct node *n);
 
-/* This shard's partition, or NULL. */
+/* node_groups.c: the coordinator follows its partition. */
+void node_follow_groups(struct node *n); /* the partition changed its role */
+void node_groups_turn(struct node *n);
+void node_groups_appended(void *ctx);
+
+/* This shard's partition, or NULL: then node_absent says why, NOT_LEADER if other brokers
+ * have it. */
 struct partition *node_partition(const struct node *n, struct uuid topic_id,
                                  int32_t number);
+enum status node_absent(const struct node *n, struct uuid topic_id, int32_t number);
 
-/* broadcast.c: send a committed metadata record to the other shards. */
+/* node_cluster.c: this broker in its cluster; the same answers on every shard. */
+
+/* The active controller, -1 if none is known. */
+int32_t node_controller(const struct node *n, struct endpoint *at);
+/* Of this broker's registration, -1 before the first. */
+int64_t node_broker_epoch(const struct node *n);
+/* The controller has heard this broker lately: what only a leader may say may be said. */
+bool node_is_heard(const struct node *n);
+
+STATUS_MUST_CHECK enum status node_cluster_open(struct node *n, char why[static 256]);
+void node_cluster_stop(struct node *n);
+void node_cluster_close(struct node *n);
+void node_cluster_turn(struct node *n);
+void node_cluster_tick(struct node *n);
+int64_t node_cluster_deadline(const struct node *n);
+
+/* broadcast.c: send a committed metadata record to the other shards; or all of the image,
+ * when a snapshot has replaced it. */
 void node_broadcast(void *ctx, int64_t offset, struct bytes record);
+void node_broadcast_image(struct node *n);
 
 /* Once all other shards have applied everything that was committed so far. */
 struct barrier;
@@ -100,13 +143,15 @@ void node_run_errands(struct node *n);
 void request_travel(struct node *n, struct request *r,
                     void (*run)(struct node *n, struct request *r));
 
-/* peer.c */
+/* peer.c, forward.c */
 
 /* Ask a broker, this one perhaps, as wire->call does. */
 void node_call(struct node *n, struct peer_call *c);
 /* Carry a client's request to the active controller and its answer back; from shard 0. A
  * request that came from a broker is not carried further: NOT_CONTROLLER. */
 void request_forward(struct node *n, struct request *r);
+/* The metadata may have come as far as answers wait for. */
+void forwards_turn(struct node *n);
 
 void node_log(struct node *n, enum log_level level, const char *event, const char *format,
               ...) __attribute__((format(printf, 4, 5)));

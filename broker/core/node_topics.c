@@ -191,6 +191,37 @@ void node_open_partitions(struct node *n)
             follow_partition(n, topic, number);
 }
 
+/* What stays of a topic that was there before: its partitions keep their logs. */
+static void hand_over(struct node *n, struct topic *before)
+{
+    struct topic *now = image_topic_by_id(&n->image, before->id);
+
+    for (int32_t i = 0; now != NULL && i < before->partition_count; i++) {
+        if (i >= now->partition_count)
+            break;
+        now->partitions[i].local = before->partitions[i].local;
+        before->partitions[i].local = NULL;
+    }
+    if (now != NULL)
+        return;
+    remove_topic(n, before);
+    if (n->coordinator != NULL)
+        coordinator_topic_changed(n->coordinator, before, true, n->now);
+}
+
+void node_adopt_image(struct node *n, struct image *before)
+{
+    struct topic *topic;
+
+    for (size_t i = 0; (topic = map_next(&before->by_name, &i));)
+        hand_over(n, topic);
+    node_open_partitions(n);
+    for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));) {
+        configure(n, topic);
+        note_change(n, topic);
+    }
+}
+
 void node_close_partitions(struct node *n)
 {
     struct topic *topic;
@@ -219,32 +250,10 @@ struct partition *node_partition(const struct node *n, struct uuid topic_id,
     return topic->partitions[number].local;
 }
 
-static bool is_known(const struct node *n, const struct log_id *id)
+enum status node_absent(const struct node *n, struct uuid topic_id, int32_t number)
 {
-    struct topic *topic = map_get(&n->image.by_id, (struct bytes){id->topic, UUID_BYTES});
-    struct log_id own[2] = {log_identity(n->metadata_log), log_identity(n->group_log)};
+    struct topic *topic = image_topic_by_id(&n->image, topic_id);
+    bool exists = topic != NULL && number >= 0 && number < topic->partition_count;
 
-    for (size_t i = 0; i < 2; i++)
-        if (memcmp(own[i].topic, id->topic, UUID_BYTES) == 0 &&
-            own[i].partition == id->partition)
-            return true;
-    return topic != NULL && id->partition >= 0 && id->partition < topic->partition_count;
-}
-
-/* A crash between a topic's removal and that of its files leaves files behind. */
-enum status node_remove_orphans(struct node *n)
-{
-    struct log_id *ids = NULL;
-    size_t count;
-    enum status st = store_list(n->o.disk, &ids, &count);
-
-    for (size_t i = 0; !st && i < count; i++) {
-        if (is_known(n, &ids[i]))
-            continue;
-        st = store_remove(n->o.disk, ids[i]);
-        node_log(n, LOG_LEVEL_INFO, "orphan_removed",
-                 "a log of a topic that does not exist any more was deleted");
-    }
-    free(ids);
-    return st;
+    return exists ? STATUS_NOT_LEADER : STATUS_UNKNOWN_TOPIC_OR_PARTITION;
 }

@@ -5,6 +5,7 @@
 #include "broker/core/offsets.h"
 
 #include "broker/core/node_state.h"
+#include "broker/core/offsets_remote.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 #include "proto/record/iterate.h"
@@ -125,7 +126,7 @@ static void ask(struct node *n, struct errand *e)
     struct lookup *l = container_of(e, struct lookup, errand);
     struct offset_question *q = l->question;
     struct partition *p = node_partition(n, q->topic_id, q->partition);
-    enum status st = p ? partition_ready(p) : STATUS_UNKNOWN_TOPIC_OR_PARTITION;
+    enum status st = p ? partition_ready(p) : node_absent(n, q->topic_id, q->partition);
 
     l->node = n;
     q->found_timestamp_ms = -1;
@@ -148,15 +149,24 @@ static void ask(struct node *n, struct errand *e)
     read_on(l);
 }
 
+static void end(struct offset_query *q)
+{
+    CHECK(q->pending > 0);
+    if (--q->pending == 0)
+        q->done(q);
+}
+
 static void come_home(struct node *n, struct errand *e)
 {
     struct lookup *l = container_of(e, struct lookup, errand);
     struct offset_query *q = l->query;
+    struct offset_question *question = l->question;
 
     free(l);
-    CHECK(q->pending > 0);
-    if (--q->pending == 0)
-        q->done(q);
+    if (q->anywhere && question != NULL && question->status == STATUS_NOT_LEADER)
+        offset_ask_leader(n, q, question, end);
+    else
+        end(q);
 }
 
 /* No question at all is answered later as well. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ask partitions, on whatever shard they are, for the offset that belongs to a time: what
- * the list-offsets request and the reset of a group both need. */
+ * the list-offsets request, the reset of a group and trimming need. A client that asks is
+ * sent to the partition's leader; we ourselves may ask it wherever it is (`anywhere`). */
 #pragma once
 
 #include "broker/core/wire.h"
@@ -29,6 +30,7 @@ struct offset_query {
     struct offset_question *questions; /* the caller's, until `done` */
     size_t count;
     offset_query_done *done; /* once, later, on the asking shard */
+    bool anywhere;           /* ask other brokers for what they lead */
     size_t pending;          /* private */
 };
 

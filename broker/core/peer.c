@@ -4,18 +4,13 @@
  * or elsewhere, and whoever asks it need not care. */
 #include "broker/core/node_state.h"
 
-#include "broker/core/api/api.h"
-#include "broker/core/quorum.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BYTES = 64 * 1024, ARENA_FACTOR = 64, FORWARD_MS = 30000 };
-
-/* ---- to ourselves --------------------------------------------------------------------
- */
+enum { ARENA_BYTES = 64 * 1024, ARENA_FACTOR = 64 };
 
 struct self_call {
     struct request request;
@@ -115,55 +110,4 @@ void node_call(struct node *n, struct peer_call *c)
         call_self(n, c);
     else
         n->o.wire->call(n->o.wire, c);
-}
-
-/* ---- to the controller, for a client -------------------------------------------------
- */
-
-struct forward {
-    struct peer_call call;
-    struct request *request;
-};
-
-static void on_forwarded(struct peer_call *c)
-{
-    struct request *r = container_of(c, struct forward, call)->request;
-    ProtobufCMessage *answer;
-
-    if (c->status == STATUS_UNREACHABLE || c->status == STATUS_CLOSED)
-        request_refuse(r, STATUS_NOT_CONTROLLER,
-                       "the controller (broker %d) cannot be reached; try again", c->to);
-    else if (c->status == STATUS_TIMED_OUT)
-        request_refuse(r, STATUS_REQUEST_TIMED_OUT,
-                       "the controller (broker %d) did not answer in time; whether the "
-                       "change was made is not known",
-                       c->to);
-    else if (c->status)
-        request_refuse(r, c->status, "%s", c->message);
-    else if (rpc_unpack(r->row->response, c->answer, &r->arena, &answer))
-        request_refuse_memory(r);
-    else
-        request_answer(r, answer);
-}
-
-void request_forward(struct node *n, struct request *r)
-{
-    struct forward *f = request_alloc(r, sizeof *f);
-
-    if (f == NULL) {
-        request_refuse_memory(r);
-        return;
-    }
-    f->request = r;
-    f->call.to = r->peer >= 0 ? -1 : quorum_leader(n->quorum, &f->call.at);
-    if (f->call.to < 0 || f->call.to == n->o.node_id) {
-        request_refuse(r, STATUS_NOT_CONTROLLER,
-                       "the cluster has no controller at the moment; try again");
-        return;
-    }
-    f->call.api = (enum rpc_api)r->row->api;
-    f->call.header = r->header;
-    f->call.timeout_ms = FORWARD_MS;
-    f->call.done = on_forwarded;
-    n->o.wire->call(n->o.wire, &f->call);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/api/topic_change.h"
+#include "broker/core/cluster/controller.h"
 
 #include "proto/base/check.h"
 
@@ -13,7 +14,7 @@ static enum status decide(struct proposal *p, struct change *c)
     struct alteration *alteration = container_of(p, struct alteration, change.proposal);
     struct request *r = alteration->change.request;
     const Leat__AlterTopicRequest *q = REQUEST_AS(Leat__AlterTopicRequest, r);
-    struct change_rules rules = change_rules_of(r->node);
+    struct change_rules rules = controller_rules(r->node->controller);
     enum status st =
         change_alter(c, &r->node->image, &rules, q, &alteration->answer.partitions);
 
@@ -36,5 +37,6 @@ void handle_alter_topic(struct node *n, struct request *r)
         return;
     }
     leat__alter_topic_response__init(&alteration->answer);
+    alteration->change.metadata_offset = &alteration->answer.metadata_offset;
     topic_change_start(n, r, &alteration->change, &alteration->answer.base, decide);
 }

@@ -21,7 +21,12 @@ HANDLER(trim);
 HANDLER(describe_logs);
 HANDLER(describe_config);
 HANDLER(alter_config);
+HANDLER(init_producer);
+HANDLER(find_coordinator);
+HANDLER(fetch_snapshot);
 HANDLER(group);
+HANDLER(controller);
+HANDLER(quorum);
 
 /* The request's header as the message that it is. */
 #define REQUEST_AS(type, r) ((const type *)(const void *)(r)->header)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/api/topic_change.h"
+#include "broker/core/cluster/controller.h"
 
 #include "proto/base/check.h"
 
@@ -14,7 +15,7 @@ static enum status decide(struct proposal *p, struct change *c)
     struct creation *creation = container_of(p, struct creation, change.proposal);
     struct request *r = creation->change.request;
     const Leat__CreateTopicRequest *q = REQUEST_AS(Leat__CreateTopicRequest, r);
-    struct change_rules rules = change_rules_of(r->node);
+    struct change_rules rules = controller_rules(r->node->controller);
     enum status st;
 
     do /* a seed that was used before draws what it drew before */
@@ -43,5 +44,6 @@ void handle_create_topic(struct node *n, struct request *r)
         return;
     }
     leat__create_topic_response__init(&creation->answer);
+    creation->change.metadata_offset = &creation->answer.metadata_offset;
     topic_change_start(n, r, &creation->change, &creation->answer.base, decide);
 }

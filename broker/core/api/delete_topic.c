@@ -29,5 +29,6 @@ void handle_delete_topic(struct node *n, struct request *r)
         return;
     }
     leat__delete_topic_response__init(&deletion->answer);
+    deletion->change.metadata_offset = &deletion->answer.metadata_offset;
     topic_change_start(n, r, &deletion->change, &deletion->answer.base, decide);
 }

@@ -24,6 +24,8 @@ static void on_answered(struct offset_query *query)
         result->offset = q->status ? -1 : q->offset;
         result->timestamp_ms = q->status ? -1 : q->found_timestamp_ms;
         result->leader_epoch = q->status ? -1 : q->leader_epoch;
+        result->log_start = q->status ? -1 : q->log_start;
+        result->high_watermark = q->status ? -1 : q->high_watermark;
     }
     request_answer(l->request, &l->answer.base);
 }
@@ -47,6 +49,8 @@ static bool add_topic(struct node *n, struct listing *l, const Leat__ListOffsets
         result->offset = -1;
         result->timestamp_ms = -1;
         result->leader_epoch = -1;
+        result->log_start = -1;
+        result->high_watermark = -1;
         if (topic == NULL || p->partition < 0 || p->partition >= topic->partition_count) {
             result->error = STATUS_UNKNOWN_TOPIC_OR_PARTITION;
             continue;

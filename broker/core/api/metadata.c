@@ -3,6 +3,15 @@
 
 #include <string.h>
 
+/* The image may change before the answer is packed on another shard. */
+static bool copy(struct request *r, const int32_t *from, size_t count, int32_t **out)
+{
+    *out = request_alloc(r, count * sizeof **out + 1);
+    if (*out != NULL && count > 0)
+        memcpy(*out, from, count * sizeof **out);
+    return *out != NULL;
+}
+
 static bool describe(const struct topic *topic, struct request *r, Leat__TopicInfo *info)
 {
     size_t count = (size_t)topic->partition_count;
@@ -18,21 +27,22 @@ static bool describe(const struct topic *topic, struct request *r, Leat__TopicIn
     for (size_t i = 0; i < count; i++) {
         const struct image_partition *p = &topic->partitions[i];
         Leat__PartitionInfo *out = info->partitions[i];
-        int32_t *numbers =
-            request_alloc(r, (p->replica_count + p->in_sync_count) * sizeof *numbers);
 
-        if (numbers == NULL)
-            return false;
-        memcpy(numbers, p->replicas, p->replica_count * sizeof *numbers);
-        memcpy(numbers + p->replica_count, p->in_sync,
-               p->in_sync_count * sizeof *numbers);
         out->partition = (int32_t)i;
         out->leader = p->leader;
         out->leader_epoch = p->leader_epoch;
-        out->replicas = numbers;
+        out->partition_epoch = p->partition_epoch;
         out->n_replicas = p->replica_count;
-        out->in_sync = numbers + p->replica_count;
         out->n_in_sync = p->in_sync_count;
+        out->n_eligible = p->eligible_count;
+        out->n_adding = p->adding_count;
+        out->n_removing = p->removing_count;
+        if (!copy(r, p->replicas, p->replica_count, &out->replicas) ||
+            !copy(r, p->in_sync, p->in_sync_count, &out->in_sync) ||
+            !copy(r, p->eligible, p->eligible_count, &out->eligible) ||
+            !copy(r, p->adding, p->adding_count, &out->adding) ||
+            !copy(r, p->removing, p->removing_count, &out->removing))
+            return false;
     }
     return true;
 }
@@ -76,25 +86,49 @@ static bool describe_named(const struct node *n, struct request *r,
     return true;
 }
 
+static void tell_broker(Leat__BrokerInfo *out, int32_t node_id, const struct endpoint *at,
+                        const char *rack)
+{
+    out->node_id = node_id;
+    out->host = (char *)at->host;
+    out->port = at->port;
+    out->rack = (char *)rack;
+}
+
+/* Those that are up; before anybody has registered there is but this one. The answer is
+ * packed before the image can change. */
+static bool describe_brokers(const struct node *n, struct request *r,
+                             Leat__MetadataResponse *a)
+{
+    a->brokers =
+        ANSWER_ARRAY(Leat__BrokerInfo, leat__broker_info, r, n->image.broker_count + 1);
+    if (a->brokers == NULL)
+        return false;
+    for (size_t i = 0; i < n->image.broker_count; i++) {
+        const struct image_broker *b = &n->image.brokers[i];
+
+        if (b->state != BROKER_FENCED)
+            tell_broker(a->brokers[a->n_brokers++], b->node_id, &b->at, b->rack);
+    }
+    if (a->n_brokers == 0)
+        tell_broker(a->brokers[a->n_brokers++], n->o.node_id, &n->o.at, n->o.rack);
+    return true;
+}
+
 void handle_metadata(struct node *n, struct request *r)
 {
     const Leat__MetadataRequest *q = REQUEST_AS(Leat__MetadataRequest, r);
     Leat__MetadataResponse *a =
         ANSWER_NEW(Leat__MetadataResponse, leat__metadata_response, r);
+    struct endpoint at;
 
-    if (a != NULL)
-        a->brokers = ANSWER_ARRAY(Leat__BrokerInfo, leat__broker_info, r, 1);
-    if (a == NULL || a->brokers == NULL ||
+    if (a == NULL || !describe_brokers(n, r, a) ||
         !(q->all_topics ? describe_all(n, r, q->include_internal, a)
                         : describe_named(n, r, q, a))) {
         request_refuse_memory(r);
         return;
     }
     a->cluster_id = (ProtobufCBinaryData){UUID_BYTES, n->o.cluster_id.id};
-    a->controller_id = n->o.node_id;
-    a->n_brokers = 1;
-    a->brokers[0]->node_id = n->o.node_id;
-    a->brokers[0]->host = (char *)n->o.at.host;
-    a->brokers[0]->port = n->o.at.port;
+    a->controller_id = node_controller(n, &at);
     request_answer(r, &a->base);
 }

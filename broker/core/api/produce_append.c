@@ -110,7 +110,9 @@ static enum status append(struct node *n, struct produce_group *g,
     enum status st;
 
     if (p == NULL)
-        return STATUS_UNKNOWN_TOPIC_OR_PARTITION;
+        return node_absent(n, part->topic_id, part->partition);
+    if (!node_is_heard(n))
+        return STATUS_NOT_LEADER;
     st = partition_ready(p);
     if (!st)
         st = admit(part, topic, defaults, &b);

@@ -3,26 +3,19 @@
 
 #include "proto/base/check.h"
 
-struct change_rules change_rules_of(const struct node *n)
-{
-    const struct config *c = n->o.config;
-
-    return (struct change_rules){
-        .topics_max = config_number(c, CONFIG_TOPICS_MAX),
-        .partitions_max = config_number(c, CONFIG_PARTITIONS_MAX),
-        .default_partitions = (int32_t)config_number(c, CONFIG_NUM_PARTITIONS),
-        .default_replication = (int32_t)config_number(c, CONFIG_REPLICATION),
-        .brokers = 1,
-        .node_id = n->o.node_id,
-        .topic_defaults = &c->topic_defaults,
-    };
-}
-
 static void on_barrier(struct barrier *b)
 {
     struct topic_change *t = b->owner;
 
     request_answer(t->request, t->answer);
+}
+
+static void finish(struct topic_change *t)
+{
+    struct node *n = t->request->node;
+
+    *t->metadata_offset = n->image.applied;
+    barrier_start(n, t->barrier);
 }
 
 static void on_done(struct proposal *p, enum status status)
@@ -33,7 +26,7 @@ static void on_done(struct proposal *p, enum status status)
         request_refuse(t->request, status, "%s",
                        p->change.why[0] ? p->change.why : status_text(status));
     else
-        barrier_start(t->request->node, t->barrier);
+        finish(t);
 }
 
 void topic_change_start(struct node *n, struct request *r, struct topic_change *t,

@@ -6,17 +6,16 @@
 #pragma once
 
 #include "broker/core/api/api.h"
-#include "broker/core/quorum.h"
+#include "broker/core/quorum/quorum.h"
 
 struct topic_change {
     struct proposal proposal;
     struct request *request;
     ProtobufCMessage *answer; /* filled by decide */
+    int64_t *metadata_offset; /* in it: as far as the change reaches */
     bool validate_only;
     struct barrier *barrier;
 };
-
-struct change_rules change_rules_of(const struct node *n);
 
 /* Refuses the request itself when there is no memory. `t` comes from its arena; `answer`
  * is NULL when the arena was at its limit. */

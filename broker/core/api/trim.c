@@ -55,6 +55,7 @@ static void on_ends(struct offset_query *query)
                             : before > ends->log_start ? before
                                                        : ends->log_start;
     }
+    t->change.metadata_offset = &t->answer.metadata_offset;
     topic_change_start(r->node, r, &t->change, &t->answer.base, decide);
 }
 
@@ -87,6 +88,9 @@ void handle_trim(struct node *n, struct request *r)
         questions[i] = (struct offset_question){.topic_id = topic->id,
                                                 .partition = q->partitions[i]->partition,
                                                 .timestamp_ms = OFFSET_QUERY_LATEST};
-    t->query = (struct offset_query){questions, q->n_partitions, on_ends, 0};
+    t->query = (struct offset_query){.questions = questions,
+                                     .count = q->n_partitions,
+                                     .done = on_ends,
+                                     .anywhere = true};
     offset_query_start(n, &t->query);
 }

@@ -16,7 +16,7 @@ enum { PARTITION_REPLICAS_MAX = 32 };
 struct draft {
     struct image_partition p; /* its arrays lie in `numbers` */
     int32_t numbers[5][PARTITION_REPLICAS_MAX];
-    bool changed;
+    bool new_epoch; /* even if the leader stays: its process is another one */
 };
 
 /* Who could lead, and what is asked for. */
@@ -24,8 +24,15 @@ struct elect_rules {
     const struct image *image; /* who is active */
     int32_t min_in_sync;       /* of the topic, not above its replicas */
     int32_t gone;              /* a broker to be taken as not active; 0: none */
+    int32_t come;              /* and one to be taken as active */
     bool unclean;              /* accept loss if nothing else leads */
 };
+
+/* How many must be in sync for a commit: the topic's min.insync.replicas, 1 if it has
+ * none of its own (a broker's default is written into each topic when it is created:
+ * leader and controller must mean the same), but never more than it has replicas, those
+ * that a move is adding left out. */
+int32_t partition_min_in_sync(const struct topic *topic, const struct image_partition *p);
 
 void draft_init(struct draft *d, const struct image_partition *now);
 

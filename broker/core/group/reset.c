@@ -323,6 +323,7 @@ static void ask(struct reset *reset)
     reset->query.questions = reset->questions;
     reset->query.count = n;
     reset->query.done = answered;
+    reset->query.anywhere = true;
     op->c->o.query(op->c->o.ctx, &reset->query);
 }
 
