@@ -46,24 +46,10 @@ static void read_cold(struct fetch_group *g, struct fetch_part *part, struct log
     log_read_cold(log, &part->read);
 }
 
-/* The offset must lie in the log; between watermark and end it only has to wait. */
-static enum status look(const struct node *n, struct fetch_part *part,
-                        const struct partition *p)
-{
-    if (p == NULL)
-        return node_absent(n, part->topic_id, part->partition);
-    if (partition_ready(p))
-        return partition_ready(p);
-    part->high_watermark = p->high_watermark;
-    part->log_start = log_start(p->log);
-    return part->offset < part->log_start || part->offset > log_end(p->log)
-               ? STATUS_OFFSET_OUT_OF_RANGE
-               : STATUS_OK;
-}
-
 static bool is_behind(const struct fetch_part *part)
 {
-    return !part->status && part->offset < part->high_watermark;
+    return !part->status && !part->diverges && part->preferred_replica == 0 &&
+           part->offset < part->upto;
 }
 
 /* First a look at all: how many have something for us? */
@@ -75,9 +61,8 @@ static size_t look_at_all(struct fetch_group *g)
         struct fetch_part *part = g->parts[i];
 
         memset(&part->read, 0, sizeof part->read);
-        part->status =
-            look(g->node, part, node_partition(g->node, part->topic_id, part->partition));
-        g->failed |= part->status != STATUS_OK;
+        fetch_look(g->node, g, part);
+        g->failed |= part->status || part->diverges || part->preferred_replica != 0;
         behind += is_behind(part);
     }
     return behind;
@@ -95,7 +80,7 @@ static void read_part(struct fetch_group *g, struct fetch_part *part, size_t beh
     if (limit == 0 && !first)
         return;
     part->read = (struct log_read){.from = part->offset,
-                                   .upto = part->high_watermark,
+                                   .upto = part->upto,
                                    .max_bytes = limit,
                                    .first_whole = first,
                                    .done = on_cold};

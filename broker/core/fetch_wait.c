@@ -16,7 +16,7 @@ struct watch_part {
     struct fetch_watch *watch;
     struct uuid topic_id;
     int32_t partition;
-    int64_t seen; /* the watermark that the fetch knows */
+    int64_t seen; /* where what the fetch was given ended */
 };
 
 struct fetch_watch {
@@ -49,7 +49,8 @@ static bool stand(struct node *n, struct watcher *w, struct uuid topic_id,
 {
     struct partition *p = node_partition(n, topic_id, partition);
 
-    if (p == NULL || p->role != ROLE_LEADER || p->high_watermark != seen)
+    if (p == NULL || p->role == ROLE_NONE ||
+        (w->of_end ? log_end(p->log) : p->high_watermark) != seen)
         return false;
     partition_watch(p, w);
     return true;
@@ -138,7 +139,8 @@ static void watch_send(struct node *n, struct fetch_group *g)
     for (size_t i = 0; i < g->count; i++) {
         w->parts[i].topic_id = g->parts[i]->topic_id;
         w->parts[i].partition = g->parts[i]->partition;
-        w->parts[i].seen = g->parts[i]->high_watermark;
+        w->parts[i].seen = g->parts[i]->upto;
+        w->parts[i].watcher.of_end = g->fetch->replica;
     }
     g->watch = w;
     errand_send(n, g->shard, &w->errand);
@@ -164,8 +166,9 @@ static void stand_here(struct fetch *f, struct fetch_group *g)
         struct fetch_part *part = g->parts[i];
 
         part->watcher.moved = on_moved;
+        part->watcher.of_end = f->replica;
         if (!stand(f->node, &part->watcher, part->topic_id, part->partition,
-                   part->high_watermark)) {
+                   part->upto)) {
             fetch_wake(f);
             return;
         }

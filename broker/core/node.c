@@ -9,6 +9,9 @@
 #include "broker/core/housekeeping.h"
 #include "broker/core/offsets.h"
 #include "broker/core/quorum/quorum.h"
+#include "broker/core/replication/fetcher.h"
+#include "broker/core/replication/isr_link.h"
+#include "broker/core/replication/snapshot_link.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 
@@ -132,6 +135,21 @@ static void copy_record(void *to, struct bytes record)
     CHECK(!image_apply(to, -1, record, NULL));
 }
 
+static void on_wants_change(void *ctx, struct partition *p)
+{
+    isr_link_look(((struct node *)ctx)->isr_link);
+}
+
+static void on_follows(void *ctx, struct partition *p)
+{
+    fetchers_follow(((struct node *)ctx)->fetchers, p);
+}
+
+static void on_follower_durable(void *ctx, struct partition *p)
+{
+    fetchers_durable(((struct node *)ctx)->fetchers, p);
+}
+
 static struct node *node_new(const struct node_options *o, struct instant now)
 {
     struct node *n = must_zalloc(sizeof *n);
@@ -142,6 +160,8 @@ static struct node *node_new(const struct node_options *o, struct instant now)
     n->watcher = (struct image_watcher){node_watch_image, n};
     heap_init(&n->timers);
     n->errands_last = &n->errands;
+    n->host =
+        (struct partition_host){on_wants_change, on_follows, on_follower_durable, n};
     n->view.controller = -1;
     n->view.broker_epoch = -1;
     TAILQ_INIT(&n->fetches_ready);
@@ -149,11 +169,19 @@ static struct node *node_new(const struct node_options *o, struct instant now)
     prng_init(&n->random, o->seed);
     n->random = prng_split(&n->random, o->shard);
     build_init(&n->build);
+    n->fetchers = fetchers_new(n);
+    n->isr_link = isr_link_new(n);
+    if (o->shard == 0)
+        n->snapshot_link = snapshot_link_new(n);
     return n;
 }
 
 static void node_free(struct node *n)
 {
+    isr_link_free(n->isr_link);
+    fetchers_free(n->fetchers);
+    if (n->snapshot_link != NULL)
+        snapshot_link_free(n->snapshot_link);
     build_release(&n->build);
     heap_release(&n->timers);
     image_release(&n->image);
@@ -198,6 +226,7 @@ void node_stop(struct node *n, struct instant now)
     n->now = now;
     n->stopping = true;
     fetches_stop(n);
+    fetchers_stop(n->fetchers);
     if (n->quorum != NULL) {
         dynamic_stop(n->dynamic);
         node_cluster_stop(n);
@@ -255,6 +284,8 @@ void node_turn_end(struct node *n, struct instant now)
         node_groups_turn(n);
         dynamic_turn(n->dynamic);
     }
+    fetchers_turn(n->fetchers, now);
+    isr_link_turn(n->isr_link, now);
     store_turn_end(n->store);
     metric_add(n->o.metrics, METRIC_LOOP_TURNS, 1);
 }

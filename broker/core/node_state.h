@@ -17,6 +17,9 @@ struct quorum;
 struct controller;
 struct member_link;
 struct producer_ids;
+struct fetchers;
+struct isr_link;
+struct snapshot_link;
 
 /* Something that happens at a time unless it is stopped. */
 struct timer {
@@ -40,6 +43,9 @@ struct node {
     struct errand **errands_last;
     struct heap timers;
     struct timer housekeeping;
+    struct partition_host host; /* what partitions ask of this node */
+    struct fetchers *fetchers;
+    struct isr_link *isr_link;
     struct prng random;
     struct build build; /* for batches of plain records */
 
@@ -65,6 +71,7 @@ struct node {
     struct controller *controller;
     struct member_link *member;
     struct producer_ids *producer_ids;
+    struct snapshot_link *snapshot_link;
     TAILQ_HEAD(, forward) forwards; /* answers that wait for our own metadata */
     bool leader_changed;            /* of the quorum: the controller must hear of it */
     int64_t looked;                 /* up to where the membership has seen the image */

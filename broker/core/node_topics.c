@@ -2,6 +2,7 @@
  *
  * Partitions follow the image: a node keeps one for each that it owns, opens its log when
  * the metadata tells of it and deletes it when the metadata has forgotten it. */
+#include "broker/core/cluster/elect.h"
 #include "broker/core/group/coordinator.h"
 #include "broker/core/node_state.h"
 
@@ -61,7 +62,61 @@ static struct partition *open_partition(struct node *n, struct topic *topic,
     struct log *log = open_log(n, topic, number);
 
     n->offline += log == NULL;
-    return partition_new(topic->id, number, log);
+    return partition_new(topic->id, number, log, &n->host);
+}
+
+static bool is_groups(const struct node *n, const struct topic *topic)
+{
+    return n->coordinator != NULL && uuid_equal(topic->id, groups_topic_id);
+}
+
+/* The groups' log is their machine's. What the machine has applied was committed. */
+static struct partition *open_groups(struct node *n, struct topic *topic, int32_t number)
+{
+    struct machine *m = coordinator_machine(n->coordinator);
+    struct partition *p = partition_new(topic->id, number, machine_log(m), &n->host);
+
+    p->machine = m;
+    if (p->high_watermark < machine_applied(m))
+        p->high_watermark = machine_applied(m);
+    return p;
+}
+
+/* The replica is gone from here, and so is its log, unless it is a machine's. */
+static void drop_partition(struct node *n, struct image_partition *ip, enum status why)
+{
+    struct partition *p = ip->local;
+    struct log *log = p->log;
+    bool is_machine = p->machine != NULL;
+
+    ip->local = NULL;
+    partition_free(p, why);
+    n->offline -= log == NULL;
+    if (log == NULL)
+        return;
+    log_set_owner(log, NULL);
+    if (!is_machine)
+        store_log_delete(n->store, log);
+}
+
+static void follow_partition(struct node *n, struct topic *topic, int32_t number)
+{
+    struct image_partition *ip = &topic->partitions[number];
+    const struct partition_news news = {n->o.node_id, &n->image, ip,
+                                        partition_min_in_sync(topic, ip)};
+
+    if (!is_mine(n, topic, number))
+        return;
+    if (image_has(ip->replicas, ip->replica_count, n->o.node_id)) {
+        if (ip->local == NULL)
+            ip->local = is_groups(n, topic) ? open_groups(n, topic, number)
+                                            : open_partition(n, topic, number);
+        partition_update(ip->local, &news, n->now);
+    } else if (ip->local != NULL) {
+        drop_partition(n, ip, STATUS_NOT_LEADER);
+    }
+    if (is_groups(n, topic))
+        node_follow_groups(n);
 }
 
 void node_retry_partitions(struct node *n)
@@ -80,39 +135,16 @@ void node_retry_partitions(struct node *n)
                 return; /* the disk has not got better */
             partition_adopt(p, log);
             n->offline--;
+            follow_partition(n, topic, number);
         }
     }
-}
-
-static void follow_partition(struct node *n, struct topic *topic, int32_t number)
-{
-    struct image_partition *ip = &topic->partitions[number];
-
-    if (!is_mine(n, topic, number))
-        return;
-    if (ip->local == NULL)
-        ip->local = open_partition(n, topic, number);
-    if (ip->leader == n->o.node_id)
-        partition_lead(ip->local, ip->leader_epoch, (int32_t)ip->in_sync_count);
-    else
-        partition_resign(ip->local);
 }
 
 static void remove_topic(struct node *n, struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
-        struct partition *p = topic->partitions[i].local;
-        struct log *log = p ? p->log : NULL;
-
-        if (p == NULL)
-            continue;
-        topic->partitions[i].local = NULL;
-        partition_free(p, STATUS_UNKNOWN_TOPIC_OR_PARTITION);
-        n->offline -= log == NULL;
-        if (log != NULL) {
-            log_set_owner(log, NULL);
-            store_log_delete(n->store, log);
-        }
+        if (topic->partitions[i].local != NULL)
+            drop_partition(n, &topic->partitions[i], STATUS_UNKNOWN_TOPIC_OR_PARTITION);
     }
 }
 
@@ -123,7 +155,7 @@ static void configure(struct node *n, struct topic *topic)
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct partition *p = topic->partitions[i].local;
 
-        if (p != NULL && p->log != NULL)
+        if (p != NULL && p->log != NULL && p->machine == NULL)
             log_configure(p->log, &config);
     }
 }
@@ -132,9 +164,16 @@ static void trim(struct topic *topic, int32_t number, int64_t offset)
 {
     struct partition *p = topic->partitions[number].local;
 
-    if (p == NULL || p->log == NULL || offset <= log_start(p->log))
+    if (p == NULL || p->log == NULL || p->machine != NULL || offset <= log_start(p->log))
         return;
     log_trim(p->log, offset < p->high_watermark ? offset : p->high_watermark);
+}
+
+/* A setting may have changed how many must be in sync. */
+static void follow_topic(struct node *n, struct topic *topic)
+{
+    for (int32_t number = 0; number < topic->partition_count; number++)
+        follow_partition(n, topic, number);
 }
 
 void node_tell_groups(struct node *n)
@@ -172,7 +211,10 @@ void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
         follow_partition(n, topic, partition);
         note_change(n, topic);
         break;
-    case IMAGE_CONFIG: configure(n, topic); break;
+    case IMAGE_CONFIG:
+        configure(n, topic);
+        follow_topic(n, topic);
+        break;
     case IMAGE_TRIM: trim(topic, partition, offset); break;
     case IMAGE_TOPIC_REMOVED:
         remove_topic(n, topic);
@@ -187,8 +229,7 @@ void node_open_partitions(struct node *n)
     struct topic *topic;
 
     for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));)
-        for (int32_t number = 0; number < topic->partition_count; number++)
-            follow_partition(n, topic, number);
+        follow_topic(n, topic);
 }
 
 /* What stays of a topic that was there before: its partitions keep their logs. */

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/partition.h"
 
+#include "broker/core/replication/leader.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
+#include "storage/machine.h"
 
 #include <stdlib.h>
 
-struct partition *partition_new(struct uuid topic_id, int32_t number, struct log *log)
+struct partition *partition_new(struct uuid topic_id, int32_t number, struct log *log,
+                                const struct partition_host *host)
 {
     struct partition *p = must_zalloc(sizeof *p);
 
     p->topic_id = topic_id;
     p->number = number;
-    TAILQ_INIT(&p->waiting[ACK_LEADER]);
-    TAILQ_INIT(&p->waiting[ACK_ALL]);
-    TAILQ_INIT(&p->watchers);
+    p->host = host;
+    p->leader_id = -1;
+    for (int i = 0; i < 2; i++) {
+        TAILQ_INIT(&p->waiting[i]);
+        TAILQ_INIT(&p->watchers[i]);
+    }
     if (log != NULL)
         partition_adopt(p, log);
     return p;
@@ -24,9 +30,12 @@ void partition_adopt(struct partition *p, struct log *log)
 {
     CHECK(p->log == NULL);
     p->log = log;
-    p->high_watermark = log_durable(log);
+    p->high_watermark = log_start(log);
     log_set_owner(log, p);
 }
+
+/* ---- waiting -------------------------------------------------------------------------
+ */
 
 static void answer_waiters(struct ack_waiters *waiting, int64_t upto, enum status status)
 {
@@ -39,11 +48,11 @@ static void answer_waiters(struct ack_waiters *waiting, int64_t upto, enum statu
     }
 }
 
-static void tell_watchers(struct partition *p)
+static void tell_watchers(struct partition *p, bool of_end)
 {
     struct watcher *w;
 
-    while ((w = TAILQ_FIRST(&p->watchers)) != NULL) {
+    while ((w = TAILQ_FIRST(&p->watchers[of_end])) != NULL) {
         watcher_remove(w);
         w->moved(w);
     }
@@ -53,50 +62,8 @@ static void end_waits(struct partition *p, enum status status)
 {
     answer_waiters(&p->waiting[ACK_LEADER], INT64_MAX, status);
     answer_waiters(&p->waiting[ACK_ALL], INT64_MAX, status);
-    tell_watchers(p);
-}
-
-void partition_free(struct partition *p, enum status why)
-{
-    end_waits(p, why);
-    free(p);
-}
-
-void partition_lead(struct partition *p, int32_t leader_epoch, int32_t in_sync_count)
-{
-    CHECK(leader_epoch >= p->leader_epoch);
-    p->role = ROLE_LEADER;
-    p->leader_epoch = leader_epoch;
-    p->in_sync_count = in_sync_count;
-}
-
-void partition_resign(struct partition *p)
-{
-    if (p->role == ROLE_NONE)
-        return;
-    p->role = ROLE_NONE;
-    end_waits(p, STATUS_NOT_LEADER);
-}
-
-enum status partition_ready(const struct partition *p)
-{
-    if (p->log == NULL)
-        return STATUS_STORAGE_FAILED;
-    return p->role == ROLE_LEADER ? STATUS_OK : STATUS_NOT_LEADER;
-}
-
-void partition_durable(struct partition *p)
-{
-    const struct replica_end replicas[] = {{log_durable(p->log), true}};
-    int64_t before = p->high_watermark;
-
-    p->high_watermark = watermark(replicas, 1, before);
-    CHECK(p->high_watermark <= log_end(p->log));
-    answer_waiters(&p->waiting[ACK_LEADER], log_durable(p->log), STATUS_OK);
-    if (p->high_watermark == before)
-        return;
-    answer_waiters(&p->waiting[ACK_ALL], p->high_watermark, STATUS_OK);
-    tell_watchers(p);
+    tell_watchers(p, false);
+    tell_watchers(p, true);
 }
 
 void partition_await(struct partition *p, enum ack ack, struct ack_waiter *w)
@@ -124,13 +91,191 @@ void partition_watch(struct partition *p, struct watcher *w)
 {
     CHECK(w->partition == NULL);
     w->partition = p;
-    TAILQ_INSERT_TAIL(&p->watchers, w, link);
+    TAILQ_INSERT_TAIL(&p->watchers[w->of_end], w, link);
 }
 
 void watcher_remove(struct watcher *w)
 {
     if (w->partition == NULL)
         return;
-    TAILQ_REMOVE(&w->partition->watchers, w, link);
+    TAILQ_REMOVE(&w->partition->watchers[w->of_end], w, link);
     w->partition = NULL;
+}
+
+/* ---- roles ---------------------------------------------------------------------------
+ */
+
+static void leave_role(struct partition *p)
+{
+    enum role role = p->role;
+
+    p->role = ROLE_NONE;
+    if (role == ROLE_LEADER) {
+        leader_free(p->leader);
+        p->leader = NULL;
+        end_waits(p, STATUS_NOT_LEADER);
+    } else if (role == ROLE_FOLLOWER) {
+        tell_watchers(p, false);
+    }
+}
+
+void partition_free(struct partition *p, enum status why)
+{
+    end_waits(p, why);
+    leave_role(p);
+    p->leader_id = -1;
+    if (p->following != NULL)
+        p->host->follows(p->host->ctx, p);
+    free(p);
+}
+
+static void see_watermark(struct partition *p)
+{
+    partition_raise(p, leader_watermark(p->leader, log_durable(p->log), p->high_watermark,
+                                        p->min_in_sync));
+}
+
+static void begin_to_lead(struct partition *p, const struct partition_news *news,
+                          struct instant now)
+{
+    log_begin_epoch(p->log, p->leader_epoch);
+    p->epoch_start = log_end(p->log);
+    p->leader = leader_new(news->node_id, news->record, p->epoch_start, now);
+    p->role = ROLE_LEADER;
+}
+
+static void take_role(struct partition *p, const struct partition_news *news,
+                      struct instant now)
+{
+    leave_role(p);
+    if (p->log == NULL)
+        return;
+    if (p->leader_id == news->node_id)
+        begin_to_lead(p, news, now);
+    else
+        p->role = ROLE_FOLLOWER;
+}
+
+void partition_update(struct partition *p, const struct partition_news *news,
+                      struct instant now)
+{
+    const struct image_partition *r = news->record;
+    bool new_epoch = r->leader_epoch > p->leader_epoch;
+    bool awakened = p->role == ROLE_NONE && p->log != NULL;
+
+    p->min_in_sync = news->min_in_sync;
+    if (new_epoch || r->partition_epoch >= p->partition_epoch) {
+        p->leader_id = r->leader;
+        p->leader_epoch = r->leader_epoch;
+        p->partition_epoch = r->partition_epoch;
+        p->in_sync_count = (int32_t)r->in_sync_count;
+        p->recovering = r->recovering;
+    }
+    if (new_epoch || awakened)
+        take_role(p, news, now);
+    else if (p->role == ROLE_LEADER)
+        leader_update(p->leader, r, now);
+    if (p->role == ROLE_LEADER)
+        see_watermark(p);
+    p->host->follows(p->host->ctx, p);
+    if (p->role == ROLE_LEADER)
+        p->host->wants_change(p->host->ctx, p);
+}
+
+enum status partition_ready(const struct partition *p)
+{
+    if (p->log == NULL)
+        return STATUS_STORAGE_FAILED;
+    return p->role == ROLE_LEADER ? STATUS_OK : STATUS_NOT_LEADER;
+}
+
+enum status partition_settled(const struct partition *p)
+{
+    return p->role == ROLE_LEADER && p->high_watermark < p->epoch_start
+               ? STATUS_OFFSET_NOT_AVAILABLE
+               : STATUS_OK;
+}
+
+/* ---- progress ------------------------------------------------------------------------
+ */
+
+void partition_raise(struct partition *p, int64_t high_watermark)
+{
+    int64_t before = p->high_watermark;
+
+    if (high_watermark > log_durable(p->log))
+        high_watermark = log_durable(p->log);
+    if (high_watermark <= before)
+        return;
+    p->high_watermark = high_watermark;
+    if (p->machine != NULL)
+        machine_commit(p->machine, high_watermark);
+    answer_waiters(&p->waiting[ACK_ALL], high_watermark, STATUS_OK);
+    tell_watchers(p, false);
+}
+
+void partition_durable(struct partition *p, struct instant now)
+{
+    if (p->role == ROLE_LEADER) {
+        answer_waiters(&p->waiting[ACK_LEADER], log_durable(p->log), STATUS_OK);
+        see_watermark(p);
+    } else if (p->role == ROLE_FOLLOWER) {
+        partition_raise(p, p->told_watermark);
+        p->host->follower_durable(p->host->ctx, p);
+    }
+}
+
+void partition_appended(struct partition *p)
+{
+    tell_watchers(p, true);
+}
+
+void partition_evidence(struct partition *p)
+{
+    if (p->role != ROLE_LEADER)
+        return;
+    see_watermark(p);
+    if (leader_has_outsiders(p->leader))
+        p->host->wants_change(p->host->ctx, p);
+}
+
+void partition_told(struct partition *p, int64_t high_watermark)
+{
+    if (high_watermark > p->told_watermark)
+        p->told_watermark = high_watermark;
+    partition_raise(p, p->told_watermark);
+}
+
+void partition_append_replica(struct partition *p, const struct batch *b,
+                              const uint8_t *data, struct instant now)
+{
+    log_append_replica(p->log, b, data, now.wall_ms);
+    if (p->machine != NULL)
+        machine_note(p->machine, b, data);
+}
+
+void partition_truncate(struct partition *p, int64_t offset)
+{
+    if (p->high_watermark > offset)
+        p->high_watermark = offset;
+    if (p->told_watermark > offset)
+        p->told_watermark = offset;
+    log_truncate(p->log, offset);
+    if (p->machine != NULL)
+        machine_note_truncated(p->machine, offset);
+}
+
+void partition_reset(struct partition *p, struct store *store, int64_t offset)
+{
+    CHECK(p->machine == NULL);
+    p->log = store_log_restart(store, p->log, offset, -1);
+    log_set_owner(p->log, p);
+    p->high_watermark = p->told_watermark = offset;
+}
+
+void partition_renewed(struct partition *p, struct log *log, int64_t offset)
+{
+    p->log = log;
+    log_set_owner(log, p);
+    p->high_watermark = p->told_watermark = offset;
 }

@@ -24,6 +24,8 @@ HANDLER(alter_config);
 HANDLER(init_producer);
 HANDLER(find_coordinator);
 HANDLER(fetch_snapshot);
+HANDLER(replica_fetch);
+HANDLER(replica_ack);
 HANDLER(group);
 HANDLER(controller);
 HANDLER(quorum);

@@ -59,6 +59,8 @@ static const struct route routes[METRIC_API_MAX] = {
     [RPC_FETCH_SNAPSHOT] = {handle_fetch_snapshot, FIRST},
     [RPC_REGISTER_BROKER] = {handle_controller, FIRST},
     [RPC_BROKER_HEARTBEAT] = {handle_controller, FIRST},
+    [RPC_REPLICA_FETCH] = {handle_replica_fetch, HERE},
+    [RPC_REPLICA_ACK] = {handle_replica_ack, HERE},
     [RPC_ALTER_PARTITIONS] = {handle_controller, FIRST},
     [RPC_ALLOCATE_PRODUCER_IDS] = {handle_controller, FIRST},
 };

@@ -82,7 +82,10 @@ static void round_over(struct fetch *f)
 
     if (f->last || n->stopping || n->parked >= PARKED_MAX || is_enough(f)) {
         timer_stop(n, &f->deadline);
-        fetch_answer(f);
+        if (f->replica)
+            fetch_answer_replica(f);
+        else
+            fetch_answer(f);
         return;
     }
     for (size_t i = 0; i < f->group_count; i++)
@@ -120,27 +123,42 @@ void fetches_stop(struct node *n)
     }
 }
 
+struct fetch *fetch_new(struct node *n, struct request *r, uint32_t bytes_max)
+{
+    const int64_t most = config_number(n->o.config, CONFIG_CONNECTION_BYTES);
+    struct fetch *f = request_alloc(r, sizeof *f);
+
+    if (f == NULL)
+        return NULL;
+    f->request = r;
+    f->node = n;
+    f->bytes_max = bytes_max < most ? bytes_max : (size_t)most;
+    f->deadline.fire = on_deadline;
+    return f;
+}
+
+void fetch_start(struct fetch *f, int64_t wait_ms)
+{
+    struct node *n = f->node;
+
+    f->last = wait_ms <= 0 || f->count == 0; /* nobody would ever wake it */
+    if (!f->last)
+        timer_set(n, &f->deadline,
+                  n->now.mono_ms + (wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS));
+    fetch_round(f);
+}
+
 void handle_fetch(struct node *n, struct request *r)
 {
     const Leat__FetchRequest *q = REQUEST_AS(Leat__FetchRequest, r);
-    struct fetch *f = request_alloc(r, sizeof *f);
-    int64_t wait_ms = q->max_wait_ms < WAIT_MAX_MS ? q->max_wait_ms : WAIT_MAX_MS;
-    const int64_t most = config_number(n->o.config, CONFIG_CONNECTION_BYTES);
+    struct fetch *f = fetch_new(n, r, q->max_bytes);
 
     if (f != NULL) {
-        f->request = r;
-        f->node = n;
         f->bytes_min = q->min_bytes;
-        f->bytes_max = q->max_bytes < most ? q->max_bytes : (size_t)most;
-        f->last = wait_ms <= 0;
-        f->deadline.fire = on_deadline;
+        f->rack = q->rack;
     }
-    if (f == NULL || !fetch_plan(n, f)) {
+    if (f == NULL || !fetch_plan(n, f))
         request_refuse_memory(r);
-        return;
-    }
-    f->last |= f->count == 0; /* nobody would ever wake it */
-    if (!f->last)
-        timer_set(n, &f->deadline, n->now.mono_ms + wait_ms);
-    fetch_round(f);
+    else
+        fetch_start(f, q->max_wait_ms);
 }

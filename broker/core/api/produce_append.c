@@ -49,6 +49,7 @@ static void store(struct node *n, struct partition *p, struct produce_part *part
                          TOPIC_KEY_MESSAGE_TIMESTAMP_TYPE) == TIMESTAMP_LOG_APPEND_TIME)
         stamp_append_time(part, b, n->now.wall_ms);
     log_append(p->log, b, part->batch, p->leader_epoch, n->now.wall_ms);
+    partition_appended(p);
     count(n, b);
     part->base_offset = b->base_offset;
 }
@@ -116,9 +117,7 @@ static enum status append(struct node *n, struct produce_group *g,
     st = partition_ready(p);
     if (!st)
         st = admit(part, topic, defaults, &b);
-    if (!st && g->produce->ack == ACK_ALL &&
-        p->in_sync_count <
-            topic_config_get(&topic->config, defaults, TOPIC_KEY_MIN_INSYNC_REPLICAS))
+    if (!st && g->produce->ack == ACK_ALL && p->in_sync_count < p->min_in_sync)
         st = STATUS_NOT_ENOUGH_REPLICAS;
     if (!st)
         st = log_check_producer(p->log, &b, &part->base_offset, &next);

@@ -13,8 +13,7 @@ struct node;
 struct isr_link *isr_link_new(struct node *n);
 /* No call may be under way. */
 void isr_link_free(struct isr_link *l);
-/* The partition's leader has something to propose; or it is gone. */
-void isr_link_add(struct isr_link *l, struct partition *p);
-void isr_link_forget(struct isr_link *l, struct partition *p);
+/* A leader here may have something to propose. */
+void isr_link_look(struct isr_link *l);
 /* End of the turn: send what has gathered. */
 void isr_link_turn(struct isr_link *l, struct instant now);

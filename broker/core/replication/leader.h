@@ -37,7 +37,6 @@ struct leader_fetch {
     int64_t offset;  /* its log end: validated against ours by the caller */
     int64_t durable; /* it claims */
     int64_t our_end;
-    bool first_of_turn;
 };
 
 /* A replica fetched, with what it has proved to be the same as ours. False: it is none of
@@ -45,12 +44,15 @@ struct leader_fetch {
 bool leader_on_fetch(struct leader *l, const struct leader_fetch *f, struct instant now);
 /* A replica acknowledged. */
 bool leader_on_ack(struct leader *l, int32_t node_id, int64_t broker_epoch,
-                   int64_t durable, struct instant now);
+                   int64_t durable);
 
 /* The watermark by the evidence, `ours` being our own durable end; not below `before`,
  * and not moving while fewer than `min_in_sync` are in sync. */
 int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
                          int32_t min_in_sync);
+
+/* Some replica is not in sync. */
+bool leader_has_outsiders(const struct leader *l);
 
 /* Who should be in sync, if that is not who is: false if nothing is to be proposed now
  * (also while a proposal is under way). `image` tells who is active and with which broker
@@ -60,19 +62,20 @@ struct leader_proposal {
     int64_t epochs[32];
     size_t count;
     int32_t partition_epoch;
+    bool recovered; /* after an unclean election: the log is whole again */
 };
 
 bool leader_propose(struct leader *l, const struct image *image, int64_t our_end,
                     int64_t high_watermark, int64_t lag_ms, struct instant now,
                     struct leader_proposal *out);
-/* Something may be proposed by then, even if nothing happens. INT64_MAX: no. */
+/* Somebody may have fallen behind by then, if nothing is heard. INT64_MAX: nobody can. */
 int64_t leader_deadline(const struct leader *l, int64_t lag_ms);
 
 /* The controller's answer to the pending proposal: OK with what is committed now; a
  * definite refusal (the committed set holds again); or an unknown outcome (TIMED_OUT,
  * UNREACHABLE, NOT_CONTROLLER...: it stays pending and leader_propose repeats it). */
 void leader_answered(struct leader *l, enum status status, int32_t partition_epoch,
-                     const int32_t *in_sync, size_t count, struct instant now);
+                     const int32_t *in_sync, size_t count);
 
 /* For fetches that want a nearer replica, and for operators. */
 int64_t leader_replica_end(const struct leader *l, int32_t node_id); /* -1: unknown */

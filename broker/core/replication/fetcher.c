@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/replication/fetcher.h"
+
+#include "broker/core/node_state.h"
+#include "broker/core/replication/snapshot_link.h"
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+#include "storage/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BACKOFF_LEAST_MS = 50,
+    BACKOFF_MOST_MS = 1000,
+    ACK_TIMEOUT_MS = 2000,
+    TIMEOUT_SLACK_MS = 2000,
+    ARENA_BYTES = 64 * 1024,
+    ARENA_FACTOR = 64,
+    PARTS_MAX = 10000, /* in one fetch */
+};
+
+/* A partition that follows. Its memory goes when neither it nor a fetch under way needs
+ * it. */
+struct following {
+    struct partition *partition; /* NULL: let go of; a fetch under way still names it */
+    struct fetcher *fetcher;
+    int32_t leader_epoch;
+    int64_t acked;    /* what the leader was told to be on our disk */
+    int64_t retry_ms; /* after an error: not before */
+    bool ack_due;
+    bool stuck;    /* it contradicts its leader: wait for another epoch */
+    bool in_fetch; /* named in the fetch under way, */
+    int64_t asked; /* at this offset */
+    int32_t asked_epoch;
+    TAILQ_ENTRY(following) link;
+};
+
+TAILQ_HEAD(followings, following);
+
+/* All that is fetched from one broker. */
+struct fetcher {
+    struct fetchers *all;
+    int32_t leader;
+    struct followings parts;
+    size_t count;
+    struct peer_call fetch, ack;
+    bool fetching, acking;
+    struct following **asked; /* in the order of the fetch under way */
+    size_t asked_count;
+    int64_t pause_ms; /* no fetch before */
+    int64_t backoff_ms;
+    bool ack_due;
+    TAILQ_ENTRY(fetcher) link;
+};
+
+struct fetchers {
+    struct node *node;
+    TAILQ_HEAD(, fetcher) list;
+    struct timer timer; /* for those that pause */
+    bool stopped;
+};
+
+static void wake(struct node *n, struct timer *t)
+{
+    (void)n; /* the end of the turn sees to it */
+    (void)t;
+}
+
+struct fetchers *fetchers_new(struct node *n)
+{
+    struct fetchers *f = must_zalloc(sizeof *f);
+
+    f->node = n;
+    f->timer.fire = wake;
+    TAILQ_INIT(&f->list);
+    return f;
+}
+
+static void fetcher_free(struct fetcher *x)
+{
+    TAILQ_REMOVE(&x->all->list, x, link);
+    free(x->asked);
+    free(x);
+}
+
+void fetchers_free(struct fetchers *f)
+{
+    while (!TAILQ_EMPTY(&f->list)) {
+        struct fetcher *x = TAILQ_FIRST(&f->list);
+
+        CHECK(!x->fetching && !x->acking && TAILQ_EMPTY(&x->parts));
+        fetcher_free(x);
+    }
+    free(f);
+}
+
+void fetchers_stop(struct fetchers *f)
+{
+    f->stopped = true;
+}
+
+/* ---- who follows whom ----------------------------------------------------------------
+ */
+
+static struct fetcher *fetcher_of(struct fetchers *f, int32_t leader)
+{
+    struct fetcher *x;
+
+    TAILQ_FOREACH (x, &f->list, link)
+        if (x->leader == leader)
+            return x;
+    x = must_zalloc(sizeof *x);
+    x->all = f;
+    x->leader = leader;
+    x->backoff_ms = BACKOFF_LEAST_MS;
+    TAILQ_INIT(&x->parts);
+    TAILQ_INSERT_TAIL(&f->list, x, link);
+    return x;
+}
+
+static void let_go(struct following *g)
+{
+    TAILQ_REMOVE(&g->fetcher->parts, g, link);
+    g->fetcher->count--;
+    g->partition->following = NULL;
+    g->partition = NULL;
+    if (!g->in_fetch)
+        free(g);
+}
+
+static void take_in(struct fetchers *f, struct partition *p)
+{
+    struct following *g = must_zalloc(sizeof *g);
+
+    g->partition = p;
+    g->fetcher = fetcher_of(f, p->leader_id);
+    g->leader_epoch = p->leader_epoch;
+    g->acked = -1;
+    p->following = g;
+    TAILQ_INSERT_TAIL(&g->fetcher->parts, g, link);
+    g->fetcher->count++;
+}
+
+void fetchers_follow(struct fetchers *f, struct partition *p)
+{
+    struct following *g = p->following;
+    bool follows = p->role == ROLE_FOLLOWER && p->leader_id >= 0;
+
+    if (g != NULL && follows && g->leader_epoch == p->leader_epoch &&
+        g->fetcher->leader == p->leader_id)
+        return;
+    if (g != NULL)
+        let_go(g);
+    if (follows)
+        take_in(f, p);
+}
+
+void fetchers_durable(struct fetchers *f, struct partition *p)
+{
+    struct following *g = p->following;
+
+    (void)f;
+    if (g == NULL || log_durable(p->log) <= g->acked)
+        return;
+    g->ack_due = true;
+    g->fetcher->ack_due = true;
+}
+
+/* ---- answers -------------------------------------------------------------------------
+ */
+
+int64_t fetcher_cut(const struct log *log, int32_t leader_found, int64_t leader_end)
+{
+    int32_t epoch;
+    int64_t end;
+
+    log_end_for_epoch(log, leader_found, &epoch, &end);
+    if (epoch < 0)
+        return log_start(log);
+    return epoch == leader_found && leader_end < end ? leader_end : end;
+}
+
+static void pause(struct following *g, int64_t ms)
+{
+    struct node *n = g->fetcher->all->node;
+
+    g->retry_ms =
+        n->now.mono_ms + ms / 2 + (int64_t)prng_below(&n->random, (uint64_t)ms / 2 + 1);
+}
+
+/* What it has contradicts what was committed: a broken promise, here or at the leader.
+ * Its bytes are kept for whoever will look into it. */
+static void get_stuck(struct following *g, const char *what)
+{
+    const struct partition *p = g->partition;
+    const struct topic *topic =
+        image_topic_by_id(&g->fetcher->all->node->image, p->topic_id);
+
+    g->stuck = true;
+    node_log(g->fetcher->all->node, LOG_LEVEL_ERROR, "replica_stuck",
+             "%s/%d %s broker %d (epoch %d); it is not followed until it has another "
+             "leader",
+             topic ? topic->name : "?", p->number, what, g->fetcher->leader,
+             p->leader_epoch);
+}
+
+/* log_truncate wants a batch boundary: within a batch, the whole batch goes. */
+static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
+{
+    struct partition *p = g->partition;
+    int64_t offset = fetcher_cut(p->log, r->diverging_epoch, r->diverging_end);
+
+    if (offset < p->high_watermark && !p->recovering) {
+        get_stuck(g, "would have to give up committed records to follow");
+        return;
+    }
+    if (offset < log_start(p->log))
+        offset = log_start(p->log);
+    partition_truncate(p, offset);
+    g->acked = -1;
+}
+
+static void begin_anew(struct following *g, const Leat__ReplicaFetchResult *r)
+{
+    struct partition *p = g->partition;
+    struct node *n = g->fetcher->all->node;
+    const struct topic *topic = image_topic_by_id(&n->image, p->topic_id);
+    const struct image_partition *ip = topic ? &topic->partitions[p->number] : NULL;
+
+    if (p->machine != NULL) {
+        pause(g, BACKOFF_MOST_MS);
+        snapshot_link_start(n, p, g->fetcher->leader);
+        return;
+    }
+    /* Leave first, truncate second. */
+    if (ip == NULL || image_has(ip->in_sync, ip->in_sync_count, n->o.node_id)) {
+        pause(g, BACKOFF_MOST_MS);
+        return;
+    }
+    if (r->log_start < 0) {
+        get_stuck(g, "was given no beginning by");
+        return;
+    }
+    partition_reset(p, n->store, r->log_start);
+    g->acked = -1;
+}
+
+/* Batches must be whole and right, go on where the log ends, and be of no epoch that the
+ * leader cannot have, nor of one before ours. */
+static bool append_all(struct following *g, struct bytes data)
+{
+    struct partition *p = g->partition;
+    struct node *n = g->fetcher->all->node;
+
+    while (data.len > 0) {
+        struct batch b;
+
+        if (batch_parse(data, &b) || !batch_checksum_ok(&b, data) ||
+            b.base_offset != log_end(p->log) || b.leader_epoch > g->leader_epoch ||
+            b.leader_epoch < log_tail_epoch(p->log))
+            return false;
+        partition_append_replica(p, &b, data.data, n->now);
+        data = (struct bytes){data.data + b.size, data.len - b.size};
+    }
+    return true;
+}
+
+static void follow_start(struct partition *p, int64_t start)
+{
+    int64_t upto = start < p->high_watermark ? start : p->high_watermark;
+
+    if (p->machine == NULL && upto > log_start(p->log))
+        log_trim(p->log, upto);
+}
+
+static void look_at(struct following *g, const Leat__ReplicaFetchResult *r,
+                    struct bytes data)
+{
+    struct partition *p = g->partition;
+
+    if (r->error == STATUS_OFFSET_OUT_OF_RANGE) {
+        begin_anew(g, r);
+    } else if (r->error) {
+        pause(g, BACKOFF_LEAST_MS * 2);
+    } else if (r->diverging_end >= 0) {
+        cut(g, r);
+    } else if (!append_all(g, data)) {
+        node_log(g->fetcher->all->node, LOG_LEVEL_ERROR, "replica_bad_batch",
+                 "broker %d sent a batch that does not follow; asking again",
+                 g->fetcher->leader);
+        pause(g, BACKOFF_MOST_MS);
+    } else {
+        partition_told(p, r->high_watermark);
+        follow_start(p, r->log_start);
+        fetchers_durable(g->fetcher->all, p);
+    }
+}
+
+/* Only what still belongs to what was asked: the same epoch, the same end. */
+static void take_result(struct following *g, const Leat__ReplicaFetchResult *r,
+                        struct bytes data)
+{
+    g->in_fetch = false;
+    if (g->partition == NULL)
+        free(g);
+    else if (g->partition->leader_epoch == g->asked_epoch &&
+             log_end(g->partition->log) == g->asked)
+        look_at(g, r, data);
+}
+
+static void fetch_failed(struct fetcher *x)
+{
+    struct node *n = x->all->node;
+
+    for (size_t i = 0; i < x->asked_count; i++) {
+        x->asked[i]->in_fetch = false;
+        if (x->asked[i]->partition == NULL)
+            free(x->asked[i]);
+    }
+    x->pause_ms = n->now.mono_ms + x->backoff_ms / 2 +
+                  (int64_t)prng_below(&n->random, (uint64_t)x->backoff_ms / 2 + 1);
+    if (x->backoff_ms < BACKOFF_MOST_MS)
+        x->backoff_ms *= 2;
+}
+
+/* The payload must be exactly what the results say. */
+static bool is_whole(const Leat__ReplicaFetchResponse *a, size_t parts, size_t bytes)
+{
+    size_t sum = 0;
+
+    if (a->n_partitions != parts)
+        return false;
+    for (size_t i = 0; i < parts && sum <= bytes; i++)
+        sum += a->partitions[i]->batch_bytes;
+    return sum == bytes;
+}
+
+static void on_fetched(struct peer_call *c)
+{
+    struct fetcher *x = container_of(c, struct fetcher, fetch);
+    const Leat__ReplicaFetchResponse *a = NULL;
+    const uint8_t *at = c->payload.data;
+    ProtobufCMessage *m;
+    struct arena arena;
+
+    x->fetching = false;
+    arena_init(&arena, ARENA_BYTES + ARENA_FACTOR * c->answer.len);
+    if (!c->status &&
+        !rpc_unpack(&leat__replica_fetch_response__descriptor, c->answer, &arena, &m))
+        a = (const void *)m;
+    if (a == NULL || !is_whole(a, x->asked_count, c->payload.len)) {
+        fetch_failed(x);
+    } else {
+        x->backoff_ms = BACKOFF_LEAST_MS;
+        for (size_t i = 0; i < x->asked_count; i++) {
+            take_result(x->asked[i], a->partitions[i],
+                        (struct bytes){at, a->partitions[i]->batch_bytes});
+            at += a->partitions[i]->batch_bytes;
+        }
+    }
+    x->asked_count = 0;
+    arena_release(&arena);
+}
+
+static void on_acked(struct peer_call *c)
+{
+    struct fetcher *x = container_of(c, struct fetcher, ack);
+
+    /* What was not heard is said again by the next fetch. */
+    x->acking = false;
+}
+
+/* ---- asking --------------------------------------------------------------------------
+ */
+
+static bool may_ask(const struct following *g, const struct node *n)
+{
+    return !g->stuck && !g->in_fetch && g->retry_ms <= n->now.mono_ms &&
+           !snapshot_link_is_busy(n, g->partition);
+}
+
+static void name_part(struct following *g, const struct config *c,
+                      Leat__ReplicaFetchPartition *out)
+{
+    struct partition *p = g->partition;
+
+    leat__replica_fetch_partition__init(out);
+    out->topic_id = (ProtobufCBinaryData){UUID_BYTES, p->topic_id.id};
+    out->partition = p->number;
+    out->leader_epoch = p->leader_epoch;
+    out->offset = log_end(p->log);
+    out->last_epoch =
+        p->machine ? machine_tail_epoch(p->machine) : log_tail_epoch(p->log);
+    out->durable = log_durable(p->log);
+    out->log_start = log_start(p->log);
+    out->max_bytes = (uint32_t)config_number(c, CONFIG_REPLICA_FETCH_BYTES);
+    g->in_fetch = true;
+    g->asked = out->offset;
+    g->asked_epoch = p->leader_epoch;
+    g->acked = out->durable;
+    g->ack_due = false;
+}
+
+static bool set_leader(const struct fetcher *x, struct peer_call *c)
+{
+    const struct image_broker *b = image_broker(&x->all->node->image, x->leader);
+
+    if (b == NULL)
+        return false;
+    c->to = b->node_id;
+    c->at = b->at;
+    return true;
+}
+
+/* All parts that may be asked for; those asked for move to the end, so that all have
+ * their turn to be first. */
+static size_t gather(struct fetcher *x, Leat__ReplicaFetchPartition *parts,
+                     Leat__ReplicaFetchPartition **list)
+{
+    struct node *n = x->all->node;
+    struct following *g, *next;
+    size_t count = 0, seen = 0, all = x->count;
+
+    for (g = TAILQ_FIRST(&x->parts); g != NULL && seen < all && count < PARTS_MAX;
+         g = next, seen++) {
+        next = TAILQ_NEXT(g, link);
+        if (!may_ask(g, n))
+            continue;
+        name_part(g, n->o.config, &parts[count]);
+        list[count] = &parts[count];
+        x->asked[count++] = g;
+    }
+    if (count > 0) {
+        TAILQ_REMOVE(&x->parts, x->asked[0], link);
+        TAILQ_INSERT_TAIL(&x->parts, x->asked[0], link);
+    }
+    return count;
+}
+
+static void send_fetch(struct fetcher *x)
+{
+    struct node *n = x->all->node;
+    Leat__ReplicaFetchRequest q = LEAT__REPLICA_FETCH_REQUEST__INIT;
+    size_t room = x->count < PARTS_MAX ? x->count : PARTS_MAX;
+    Leat__ReplicaFetchPartition *parts, **list;
+
+    x->fetch = (struct peer_call){.api = RPC_REPLICA_FETCH, .done = on_fetched};
+    if (!set_leader(x, &x->fetch))
+        return;
+    parts = must_alloc(room * sizeof *parts + 1);
+    list = must_alloc(room * sizeof *list + 1);
+    x->asked = must_realloc(x->asked, room * sizeof(struct following *) + 1);
+    x->asked_count = gather(x, parts, list);
+    if (x->asked_count > 0) {
+        q.node_id = n->o.node_id;
+        q.broker_epoch = node_broker_epoch(n);
+        q.max_wait_ms = (int32_t)config_number(n->o.config, CONFIG_REPLICA_FETCH_WAIT);
+        q.max_bytes = (uint32_t)config_number(n->o.config, CONFIG_REPLICA_FETCH_BYTES);
+        q.partitions = list;
+        q.n_partitions = x->asked_count;
+        x->fetch.header = &q.base;
+        x->fetch.timeout_ms = q.max_wait_ms + TIMEOUT_SLACK_MS;
+        x->fetching = true;
+        node_call(n, &x->fetch);
+    }
+    free(list);
+    free(parts);
+}
+
+static void send_ack(struct fetcher *x)
+{
+    struct node *n = x->all->node;
+    Leat__ReplicaAckRequest q = LEAT__REPLICA_ACK_REQUEST__INIT;
+    Leat__ReplicaAckPartition *parts = must_alloc(x->count * sizeof *parts + 1);
+    Leat__ReplicaAckPartition **list = must_alloc(x->count * sizeof *list + 1);
+    struct following *g;
+
+    TAILQ_FOREACH (g, &x->parts, link) {
+        struct partition *p = g->partition;
+        Leat__ReplicaAckPartition *a = &parts[q.n_partitions];
+
+        if (!g->ack_due)
+            continue;
+        leat__replica_ack_partition__init(a);
+        a->topic_id = (ProtobufCBinaryData){UUID_BYTES, p->topic_id.id};
+        a->partition = p->number;
+        a->leader_epoch = p->leader_epoch;
+        a->durable = log_durable(p->log);
+        g->acked = a->durable;
+        g->ack_due = false;
+        list[q.n_partitions++] = a;
+    }
+    x->ack_due = false;
+    x->ack = (struct peer_call){.api = RPC_REPLICA_ACK,
+                                .header = &q.base,
+                                .timeout_ms = ACK_TIMEOUT_MS,
+                                .done = on_acked};
+    if (q.n_partitions > 0 && set_leader(x, &x->ack)) {
+        q.node_id = n->o.node_id;
+        q.broker_epoch = node_broker_epoch(n);
+        q.partitions = list;
+        x->acking = true;
+        node_call(n, &x->ack);
+    }
+    free(list);
+    free(parts);
+}
+
+/* When somebody who pauses may go on; INT64_MAX: nobody pauses. */
+static int64_t next_try(const struct fetcher *x, int64_t now_ms)
+{
+    int64_t first = INT64_MAX;
+    const struct following *g;
+
+    if (x->fetching)
+        return INT64_MAX;
+    TAILQ_FOREACH (g, &x->parts, link) {
+        int64_t at_ms = g->retry_ms > x->pause_ms ? g->retry_ms : x->pause_ms;
+
+        if (!g->stuck && at_ms < first)
+            first = at_ms;
+    }
+    return first > now_ms ? first : now_ms + BACKOFF_LEAST_MS;
+}
+
+void fetchers_turn(struct fetchers *f, struct instant now)
+{
+    bool admitted = !store_admit(f->node->store);
+    int64_t first = INT64_MAX;
+    struct fetcher *x, *next;
+
+    for (x = TAILQ_FIRST(&f->list); x != NULL && !f->stopped; x = next) {
+        int64_t at_ms;
+
+        next = TAILQ_NEXT(x, link);
+        if (x->ack_due && !x->acking)
+            send_ack(x);
+        if (!x->fetching && x->count > 0 && admitted && x->pause_ms <= now.mono_ms &&
+            node_broker_epoch(f->node) >= 0)
+            send_fetch(x);
+        if (x->count == 0 && !x->fetching && !x->acking) {
+            fetcher_free(x);
+            continue;
+        }
+        at_ms = x->count > 0 ? next_try(x, now.mono_ms) : INT64_MAX;
+        if (at_ms < first)
+            first = at_ms;
+    }
+    timer_stop(f->node, &f->timer);
+    if (first != INT64_MAX)
+        timer_set(f->node, &f->timer, first);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/replication/leader.h"
+
+#include "broker/core/watermark.h"
+#include "proto/base/check.h"
+#include "proto/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPLICAS_MAX = 32 };
+
+struct replica {
+    int32_t id;
+    int64_t broker_epoch; /* by its newest fetch; -1: none in this leader epoch */
+    int64_t matched;      /* its log is ours up to here; -1: unknown */
+    int64_t claimed;      /* it says that it has so much on its disk */
+    int64_t caught_up_ms; /* when it last had all that we had at its fetch before */
+    int64_t fetched_ms;   /* its newest fetch */
+    int64_t end_then;     /* our end at that fetch */
+};
+
+enum pending { NOTHING, PROPOSED };
+
+struct leader {
+    int32_t self;
+    int64_t epoch_start;
+    int32_t partition_epoch;
+    bool recovering;
+    struct replica replicas[REPLICAS_MAX];
+    size_t replica_count;
+    int32_t in_sync[REPLICAS_MAX]; /* committed */
+    size_t in_sync_count;
+    enum pending pending;
+    bool in_flight;               /* somebody waits for the answer */
+    bool overtaken;               /* newer metadata must come first */
+    int32_t wanted[REPLICAS_MAX]; /* what was proposed */
+    size_t wanted_count;
+};
+
+static struct replica *find(struct leader *l, int32_t id)
+{
+    for (size_t i = 0; i < l->replica_count; i++)
+        if (l->replicas[i].id == id)
+            return &l->replicas[i];
+    return NULL;
+}
+
+static bool is_in_sync(const struct leader *l, int32_t id)
+{
+    return image_has(l->in_sync, l->in_sync_count, id);
+}
+
+static void take_record(struct leader *l, const struct image_partition *record,
+                        struct instant now)
+{
+    struct replica before[REPLICAS_MAX];
+    size_t count = l->replica_count;
+
+    CHECK(record->replica_count <= REPLICAS_MAX);
+    memcpy(before, l->replicas, count * sizeof *before);
+    l->replica_count = record->replica_count;
+    for (size_t i = 0; i < record->replica_count; i++) {
+        struct replica *r = &l->replicas[i];
+
+        *r = (struct replica){.id = record->replicas[i],
+                              .broker_epoch = -1,
+                              .matched = -1,
+                              .claimed = -1,
+                              .caught_up_ms = now.mono_ms,
+                              .fetched_ms = now.mono_ms,
+                              .end_then = INT64_MAX};
+        for (size_t j = 0; j < count; j++)
+            if (before[j].id == r->id)
+                *r = before[j];
+    }
+    l->in_sync_count = record->in_sync_count;
+    memcpy(l->in_sync, record->in_sync, record->in_sync_count * sizeof *l->in_sync);
+    l->partition_epoch = record->partition_epoch;
+    l->recovering = record->recovering;
+    l->pending = NOTHING;
+    l->overtaken = false;
+}
+
+struct leader *leader_new(int32_t self, const struct image_partition *record, int64_t end,
+                          struct instant now)
+{
+    struct leader *l = must_zalloc(sizeof *l);
+
+    l->self = self;
+    l->epoch_start = end;
+    take_record(l, record, now);
+    return l;
+}
+
+void leader_free(struct leader *l)
+{
+    free(l);
+}
+
+void leader_update(struct leader *l, const struct image_partition *record,
+                   struct instant now)
+{
+    if (record->partition_epoch > l->partition_epoch)
+        take_record(l, record, now);
+}
+
+/* ---- evidence ------------------------------------------------------------------------
+ */
+
+bool leader_on_fetch(struct leader *l, const struct leader_fetch *f, struct instant now)
+{
+    struct replica *r = find(l, f->node_id);
+
+    if (r == NULL || f->node_id == l->self)
+        return false;
+    if (r->broker_epoch !=
+        f->broker_epoch) { /* another process: nothing is known of it */
+        r->broker_epoch = f->broker_epoch;
+        r->matched = r->claimed = -1;
+        r->end_then = INT64_MAX;
+    }
+    r->matched = f->offset;
+    r->claimed = f->durable < f->offset ? f->durable : f->offset;
+    if (f->offset >= f->our_end)
+        r->caught_up_ms = now.mono_ms;
+    else if (f->offset >= r->end_then)
+        r->caught_up_ms = r->fetched_ms;
+    r->fetched_ms = now.mono_ms;
+    r->end_then = f->our_end;
+    return true;
+}
+
+bool leader_on_ack(struct leader *l, int32_t node_id, int64_t broker_epoch,
+                   int64_t durable)
+{
+    struct replica *r = find(l, node_id);
+
+    if (r == NULL || node_id == l->self || r->broker_epoch != broker_epoch)
+        return false;
+    if (durable > r->claimed)
+        r->claimed = durable;
+    return true;
+}
+
+/* What counts: the same as ours, and on its disk. */
+static int64_t held(const struct replica *r)
+{
+    return r->matched < r->claimed ? r->matched : r->claimed;
+}
+
+/* Whoever may be in sync is waited for: the committed set, and those we want to add. */
+static bool is_waited_for(const struct leader *l, int32_t id)
+{
+    return is_in_sync(l, id) ||
+           (l->pending == PROPOSED && image_has(l->wanted, l->wanted_count, id));
+}
+
+int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
+                         int32_t min_in_sync)
+{
+    struct replica_end ends[REPLICAS_MAX];
+
+    if ((int32_t)l->in_sync_count < min_in_sync || !is_in_sync(l, l->self))
+        return before;
+    for (size_t i = 0; i < l->replica_count; i++) {
+        const struct replica *r = &l->replicas[i];
+
+        ends[i] = (struct replica_end){r->id == l->self ? ours : held(r),
+                                       is_waited_for(l, r->id)};
+    }
+    return watermark(ends, l->replica_count, before);
+}
+
+int64_t leader_replica_end(const struct leader *l, int32_t node_id)
+{
+    for (size_t i = 0; i < l->replica_count; i++)
+        if (l->replicas[i].id == node_id)
+            return held(&l->replicas[i]);
+    return -1;
+}
+
+/* ---- who should be in sync -----------------------------------------------------------
+ */
+
+/* It holds everything committed and everything that was there when we were elected
+ * (KAFKA-7128), and it is the process that the metadata knows (KIP-903). */
+static bool may_join(const struct leader *l, const struct image *image,
+                     const struct replica *r, int64_t high_watermark)
+{
+    const struct image_broker *b = image_broker(image, r->id);
+
+    return b != NULL && b->state == BROKER_ACTIVE && b->epoch == r->broker_epoch &&
+           held(r) >= high_watermark && held(r) >= l->epoch_start;
+}
+
+static bool has_fallen_behind(const struct replica *r, int64_t our_end, int64_t lag_ms,
+                              struct instant now)
+{
+    return held(r) < our_end && now.mono_ms - r->caught_up_ms >= lag_ms;
+}
+
+/* Who should be, by the evidence of now. */
+static size_t choose(const struct leader *l, const struct image *image, int64_t our_end,
+                     int64_t high_watermark, int64_t lag_ms, struct instant now,
+                     int32_t *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < l->replica_count; i++) {
+        const struct replica *r = &l->replicas[i];
+        bool in = r->id == l->self;
+
+        if (!in && is_in_sync(l, r->id))
+            in = !has_fallen_behind(r, our_end, lag_ms, now);
+        else if (!in && !l->recovering)
+            in = may_join(l, image, r, high_watermark);
+        if (in)
+            out[count++] = r->id;
+    }
+    return count;
+}
+
+static bool is_committed(const struct leader *l, const int32_t *set, size_t count)
+{
+    if (count != l->in_sync_count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!is_in_sync(l, set[i]))
+            return false;
+    return true;
+}
+
+bool leader_propose(struct leader *l, const struct image *image, int64_t our_end,
+                    int64_t high_watermark, int64_t lag_ms, struct instant now,
+                    struct leader_proposal *out)
+{
+    if (l->in_flight || l->overtaken)
+        return false;
+    if (l->pending == NOTHING) {
+        l->wanted_count =
+            choose(l, image, our_end, high_watermark, lag_ms, now, l->wanted);
+        if (is_committed(l, l->wanted, l->wanted_count) && !l->recovering)
+            return false;
+        l->pending = PROPOSED;
+    }
+    l->in_flight = true;
+    out->partition_epoch = l->partition_epoch;
+    out->recovered = l->recovering;
+    out->count = l->wanted_count;
+    for (size_t i = 0; i < l->wanted_count; i++) {
+        const struct replica *r = find(l, l->wanted[i]);
+
+        out->in_sync[i] = l->wanted[i];
+        out->epochs[i] = r && r->id != l->self ? r->broker_epoch : -1;
+    }
+    return true;
+}
+
+bool leader_has_outsiders(const struct leader *l)
+{
+    return l->in_sync_count < l->replica_count;
+}
+
+int64_t leader_deadline(const struct leader *l, int64_t lag_ms)
+{
+    int64_t first = INT64_MAX;
+
+    for (size_t i = 0; i < l->replica_count; i++) {
+        const struct replica *r = &l->replicas[i];
+
+        if (r->id != l->self && is_in_sync(l, r->id) && r->caught_up_ms + lag_ms < first)
+            first = r->caught_up_ms + lag_ms;
+    }
+    return first;
+}
+
+/* Whether nothing of what we proposed can have been committed, now or by an earlier
+ * attempt whose answer was lost: the controller looked at it under our very epochs. */
+static bool is_refusal(enum status status)
+{
+    return status == STATUS_INELIGIBLE_REPLICA;
+}
+
+/* The metadata has moved on and will tell; asking again is of no use. */
+static bool is_overtaken(enum status status)
+{
+    return status == STATUS_INVALID_UPDATE_VERSION ||
+           status == STATUS_FENCED_LEADER_EPOCH || status == STATUS_INVALID_REQUEST ||
+           status == STATUS_UNKNOWN_TOPIC_OR_PARTITION ||
+           status == STATUS_NEW_LEADER_ELECTED;
+}
+
+void leader_answered(struct leader *l, enum status status, int32_t partition_epoch,
+                     const int32_t *in_sync, size_t count)
+{
+    l->in_flight = false;
+    if (status) {
+        if (is_refusal(status))
+            l->pending = NOTHING;
+        l->overtaken = is_overtaken(status);
+        return;
+    }
+    if (partition_epoch < l->partition_epoch || count > REPLICAS_MAX)
+        return; /* the metadata was quicker, and is newer */
+    l->partition_epoch = partition_epoch;
+    l->in_sync_count = count;
+    memcpy(l->in_sync, in_sync, count * sizeof *in_sync);
+    l->pending = NOTHING;
+    l->recovering = false;
+}
