@@ -273,6 +273,11 @@ void timer_stop(struct node *n, struct timer *t)
     heap_remove(&n->timers, &t->at);
 }
 
+void node_clock(struct node *n, struct instant now)
+{
+    n->now = now;
+}
+
 void node_turn_end(struct node *n, struct instant now)
 {
     n->now = now;

@@ -78,6 +78,9 @@ void errand_return(struct node *n, struct errand *e);
 /* Connections went away while requests are parked: nothing to tell the node, it answers
  * them all the same and the wire drops the answers. */
 
+/* The time is now: before completions that reach the node by other ways than these. */
+void node_clock(struct node *n, struct instant now);
+
 /* End of the loop turn: run what became possible, start the group commit. */
 void node_turn_end(struct node *n, struct instant now);
 

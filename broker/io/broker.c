@@ -24,11 +24,12 @@
 
 enum { SHARDS_MAX = 64, POLL_MS = 5, HEALTHY_MS = 5000, EXIT_FAILED = 1, EXIT_SLOW = 3 };
 
-enum stage { STARTING, SERVING, STOPPING, CLOSING };
+enum stage { STARTING, SERVING, LEAVING, STOPPING, CLOSING };
 
 static const char *const stage_reasons[] = {
     [STARTING] = "starting: the journals are being repeated",
     [SERVING] = "",
+    [LEAVING] = "stopping: other brokers take over",
     [STOPPING] = "stopping",
     [CLOSING] = "stopping",
 };
@@ -37,9 +38,13 @@ struct broker {
     struct options *options;
     struct config *config;
     struct data_dir dir;
+    struct secret secret;
+    struct voter *bootstrap; /* the first controllers, as configured */
+    size_t bootstrap_count;
+    struct uuid incarnation;
     char *temporary; /* --dev */
     struct event_base *base;
-    struct event *news, *interrupt, *terminate, *hangup, *drained, *late;
+    struct event *news, *interrupt, *terminate, *hangup, *left, *drained, *late;
     struct http *http;
     struct address address, http_address, advertised;
     int listen_fd, news_fd;
@@ -47,6 +52,7 @@ struct broker {
     unsigned count;
     atomic_uint total;
     enum stage stage;
+    bool told_ready;
     int64_t started_us, started_ms;
     size_t settled; /* errands, when all shards last looked drained */
     int status;
@@ -94,9 +100,15 @@ static bool is_healthy(void *ctx, char why[static 160])
 static bool is_ready(void *ctx, char why[static 160])
 {
     const struct broker *b = ctx;
+    struct shard *first = &b->shards[0];
 
     snprintf(why, 160, "%s", stage_reasons[b->stage]);
-    return b->stage == SERVING;
+    if (b->stage != SERVING)
+        return false;
+    pthread_mutex_lock(&first->why_lock);
+    snprintf(why, 160, "%s", first->not_ready);
+    pthread_mutex_unlock(&first->why_lock);
+    return atomic_load(&first->is_ready);
 }
 
 static bool open_http(struct broker *b)
@@ -188,6 +200,15 @@ static void give_up(struct broker *b, const struct shard *s)
     event_base_loopbreak(b->base);
 }
 
+/* The ports are open; ready is who the cluster has taken in as well. */
+static void look_ready(struct broker *b)
+{
+    if (b->told_ready || !atomic_load(&b->shards[0].is_ready))
+        return;
+    b->told_ready = true;
+    tell_ready(b);
+}
+
 /* The nodes open one after the other: the later ones copy the first one's image. */
 static void go_on_starting(struct broker *b)
 {
@@ -211,7 +232,7 @@ static void go_on_starting(struct broker *b)
         order_all(b, SHARD_SERVE);
     } else if (all_are(b, SHARD_SERVING)) {
         b->stage = SERVING;
-        tell_ready(b);
+        look_ready(b);
     }
 }
 
@@ -245,19 +266,39 @@ static void on_drained(evutil_socket_t fd, short what, void *arg)
     b->settled = sent;
 }
 
-static void stop(struct broker *b, const char *reason)
+static void stop_all(struct broker *b)
 {
     const struct timeval soon = {0, POLL_MS * 1000};
+
+    if (b->stage != LEAVING)
+        return;
+    b->stage = STOPPING;
+    b->settled = SIZE_MAX;
+    event_del(b->left);
+    order_all(b, SHARD_STOP);
+    event_add(b->drained, &soon);
+}
+
+/* The others had their time to take over. */
+static void on_left(evutil_socket_t fd, short what, void *arg)
+{
+    stop_all(arg);
+}
+
+/* First the cluster takes our leaderships away, then we stop. */
+static void stop(struct broker *b, const char *reason)
+{
     int64_t limit_ms = config_number(b->config, CONFIG_STOP_TIMEOUT);
+    int64_t leave_ms = atomic_load(&b->shards[0].is_ready) ? limit_ms / 2 : 0;
     const struct timeval late = {limit_ms / 1000, limit_ms % 1000 * 1000};
+    const struct timeval left = {leave_ms / 1000, leave_ms % 1000 * 1000};
 
     SAY(INFO, "broker.stopping", "answering what is under way", TEXT("reason", reason));
     process_notify("STOPPING=1\nSTATUS=stopping");
-    b->stage = STOPPING;
-    b->settled = SIZE_MAX;
-    order_all(b, SHARD_STOP);
-    event_add(b->drained, &soon);
+    b->stage = LEAVING;
     evtimer_add(b->late, &late);
+    evtimer_add(b->left, &left);
+    shard_command(&b->shards[0], SHARD_LEAVE);
 }
 
 static void on_late(evutil_socket_t fd, short what, void *arg)
@@ -302,6 +343,10 @@ static void on_news(evutil_socket_t fd, short what, void *arg)
         return;
     if (b->stage == STARTING)
         go_on_starting(b);
+    else if (b->stage == SERVING)
+        look_ready(b);
+    else if (b->stage == LEAVING && atomic_load(&b->shards[0].may_stop))
+        stop_all(b);
     else if (b->stage == CLOSING && all_are(b, SHARD_CLOSED))
         event_base_loopbreak(b->base);
 }
@@ -309,12 +354,52 @@ static void on_news(evutil_socket_t fd, short what, void *arg)
 /* ---- life ----------------------------------------------------------------------------
  */
 
+/* Of a new directory: as configured, or what the secret says, or anything. */
+static struct uuid cluster_id(const struct broker *b, struct prng *random)
+{
+    const char *text = config_text(b->config, CONFIG_CLUSTER_ID);
+    struct uuid id;
+
+    if (uuid_parse(text, strlen(text), &id))
+        return id;
+    return b->secret.len > 0 ? secret_cluster_id(&b->secret) : uuid_random(random);
+}
+
+/* Who the others are, and what we share with them. */
+static bool read_cluster(struct broker *b)
+{
+    const char *path = config_text(b->config, CONFIG_CLUSTER_SECRET);
+    const char *id = config_text(b->config, CONFIG_CLUSTER_ID);
+    int64_t self = config_number(b->config, CONFIG_NODE_ID);
+    char why[256] = "";
+    struct uuid parsed;
+
+    if (id[0] != '\0' && !uuid_parse(id, strlen(id), &parsed))
+        snprintf(why, sizeof why, "cluster.id is no id: it has 32 hexadecimal digits");
+    else if (path[0] == '\0' || !secret_read(&b->secret, path, why))
+        (void)!controllers_parse(config_text(b->config, CONFIG_CONTROLLERS),
+                                 &b->bootstrap, &b->bootstrap_count, why);
+    if (why[0] == '\0' && b->secret.len == 0 &&
+        (b->bootstrap_count > 1 ||
+         (b->bootstrap_count == 1 && b->bootstrap[0].node_id != self)))
+        snprintf(
+            why, sizeof why,
+            "'controllers' names other brokers, but there is no cluster.secret.file: "
+            "make one with 'openssl rand -hex 32' (or 'leat cluster format') and give "
+            "it to all of them");
+    if (why[0] == '\0')
+        return true;
+    SAY(ERROR, "broker.start", why);
+    return false;
+}
+
 static bool open_data(struct broker *b)
 {
     const char *path = config_text(b->config, CONFIG_DATA);
-    uint64_t seed;
+    char why[256], id[UUID_TEXT];
+    struct uuid cluster;
     struct prng random;
-    char why[256];
+    uint64_t seed;
 
     if (b->options->dev && path[0] == '\0')
         path = b->temporary = data_dir_temporary();
@@ -324,12 +409,21 @@ static bool open_data(struct broker *b)
     }
     CHECK(getrandom(&seed, sizeof seed, 0) == sizeof seed);
     prng_init(&random, seed);
+    cluster = cluster_id(b, &random);
+    b->incarnation = uuid_random(&random);
     if (data_dir_open(&b->dir, path, (int32_t)config_number(b->config, CONFIG_NODE_ID),
-                      uuid_random(&random), why)) {
+                      cluster, uuid_random(&random), why)) {
         SAY(ERROR, "broker.start", why, TEXT("data", path));
         return false;
     }
-    return true;
+    if (b->secret.len == 0 || uuid_equal(cluster, b->dir.cluster_id))
+        return true;
+    uuid_format(b->dir.cluster_id, id);
+    SAY(ERROR, "broker.start",
+        "the data directory belongs to another cluster than the one that the secret or "
+        "cluster.id names; to go on with this one set cluster.id to the directory's",
+        TEXT("data", path), TEXT("directory_cluster_id", id));
+    return false;
 }
 
 static bool open_port(struct broker *b)
@@ -396,6 +490,11 @@ static void make_shards(struct broker *b)
             .config = b->config,
             .data = b->dir.path,
             .cluster_id = b->dir.cluster_id,
+            .directory = b->dir.directory,
+            .incarnation = b->incarnation,
+            .secret = &b->secret,
+            .bootstrap = b->bootstrap,
+            .bootstrap_count = b->bootstrap_count,
             .advertised = b->advertised,
             .listen_fd = i == 0 ? b->listen_fd : -1,
             .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -417,6 +516,7 @@ static void open_events(struct broker *b)
     b->news = event_new(b->base, b->news_fd, EV_READ | EV_PERSIST, on_news, b);
     b->drained = event_new(b->base, -1, EV_PERSIST, on_drained, b);
     b->late = evtimer_new(b->base, on_late, b);
+    b->left = evtimer_new(b->base, on_left, b);
     b->terminate = evsignal_new(b->base, SIGTERM, on_signal, b);
     b->interrupt = evsignal_new(b->base, SIGINT, on_signal, b);
     b->hangup = evsignal_new(b->base, SIGHUP, on_hangup, b);
@@ -433,6 +533,7 @@ static void close_events(struct broker *b)
     event_free(b->news);
     event_free(b->drained);
     event_free(b->late);
+    event_free(b->left);
     event_free(b->terminate);
     event_free(b->interrupt);
     event_free(b->hangup);
@@ -489,7 +590,7 @@ int broker_run(struct options *o, int64_t started_us)
     process_return_memory();
     process_raise_files();
     b.status = EXIT_FAILED;
-    if (!open_data(&b))
+    if (!read_cluster(&b) || !open_data(&b))
         goto fail_temporary;
     open_events(&b);
     if (!open_port(&b))
@@ -507,5 +608,6 @@ fail_temporary:
     if (b.temporary != NULL)
         data_dir_remove(b.temporary);
     free(b.temporary);
+    free(b.bootstrap);
     return b.status;
 }

@@ -98,6 +98,7 @@ struct connection *connection_new(struct connections *s, int fd, const char *hos
     c->set = s;
     c->fd = fd;
     c->chunk_bytes = CHUNK_SMALL;
+    c->peer = -1;
     c->opened_ms = c->traffic_ms = s->now.mono_ms;
     snprintf(c->host, sizeof c->host, "%s", host);
     output_init(&c->out);
@@ -126,6 +127,7 @@ void connection_free_when_done(struct connection *c)
         return;
     TAILQ_REMOVE(&c->set->all, c, all_link);
     c->set->held -= c->held;
+    free(c->acquaintance);
     free(c);
 }
 

@@ -13,6 +13,7 @@
 #include "broker/core/metrics.h"
 #include "broker/io/chunk.h"
 #include "broker/io/output.h"
+#include "broker/io/secret.h"
 #include "broker/io/protocol.h"
 
 #include <event2/event.h>
@@ -47,7 +48,10 @@ struct connections_options {
     struct node *node;
     struct metrics *metrics;
     const struct config *config;
-    atomic_uint *total; /* of the process: shared by all shards */
+    atomic_uint *total;          /* of the process: shared by all shards */
+    const struct secret *secret; /* of the cluster */
+    struct uuid cluster_id;
+    int32_t node_id;
 };
 
 TAILQ_HEAD(connection_list, connection);
@@ -98,6 +102,8 @@ struct connection {
     bool is_runnable, is_dirty, is_paused;
     char host[CONNECTION_HOST];
     char client_id[CONNECTION_CLIENT_ID];
+    struct acquaintance *acquaintance; /* with what says that it is a broker; or NULL */
+    int32_t peer;                      /* what has proved to be one: its id; else -1 */
     TAILQ_ENTRY(connection) all_link, runnable_link, dirty_link, paused_link;
 };
 

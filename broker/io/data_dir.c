@@ -18,17 +18,19 @@
 
 enum { IDENTITY_MAX = 1024 };
 
-size_t identity_format(int version, struct uuid cluster_id, int32_t node_id, char *out,
-                       size_t size)
+size_t identity_format(int version, struct uuid cluster_id, struct uuid directory,
+                       int32_t node_id, char *out, size_t size)
 {
-    char id[UUID_TEXT];
+    char id[UUID_TEXT], own[UUID_TEXT];
     int len;
 
     uuid_format(cluster_id, id);
+    uuid_format(directory, own);
     len = snprintf(out, size,
                    "# What this directory is: Leat's own, not for editing.\n"
-                   "version = %d\ncluster.id = %s\nnode.id = %d\n",
-                   version, id, node_id);
+                   "version = %d\ncluster.id = %s\nnode.id = %d\n"
+                   "directory.id = %s\n",
+                   version, id, node_id, own);
     CHECK(len > 0 && (size_t)len < size);
     len += snprintf(out + len, size - (size_t)len, "checksum = %08x\n",
                     crc32c(0, out, (size_t)len));
@@ -44,9 +46,9 @@ static enum status damaged(char why[static 256])
 
 /* The version is looked at first: a newer one may have changed everything else. */
 enum status identity_parse(const char *text, size_t len, struct uuid *cluster_id,
-                           int32_t *node_id, char why[static 256])
+                           struct uuid *directory, int32_t *node_id, char why[static 256])
 {
-    char copy[IDENTITY_MAX], id[UUID_TEXT];
+    char copy[IDENTITY_MAX], id[UUID_TEXT], own[UUID_TEXT] = "";
     unsigned checksum;
     int version, node, end = -1;
     const char *sum;
@@ -73,6 +75,10 @@ enum status identity_parse(const char *text, size_t len, struct uuid *cluster_id
     if (sscanf(text, "version = %*d cluster.id = %32[0-9a-f] node.id = %d%n", id, &node,
                &end) != 2 ||
         end < 0 || !uuid_parse(id, strlen(id), &parsed))
+        return damaged(why);
+    *directory = (struct uuid){0};
+    if (sscanf(text + end, " directory.id = %32[0-9a-f]", own) == 1 &&
+        !uuid_parse(own, strlen(own), directory))
         return damaged(why);
     *cluster_id = parsed;
     *node_id = node;
@@ -185,8 +191,8 @@ static bool sync_dir(const char *path)
 static enum status write_identity(struct data_dir *d, char why[static 256])
 {
     char text[IDENTITY_MAX];
-    size_t len =
-        identity_format(DATA_DIR_VERSION, d->cluster_id, d->node_id, text, sizeof text);
+    size_t len = identity_format(DATA_DIR_VERSION, d->cluster_id, d->directory,
+                                 d->node_id, text, sizeof text);
     char *path = path_in(d->path, "identity");
     char *tmp = path_in(d->path, "identity.tmp");
     bool good =
@@ -207,7 +213,7 @@ static enum status read_identity(struct data_dir *d, int fd, char why[static 256
 
     if (n < 0)
         return trouble("its identity cannot be read", why);
-    st = identity_parse(text, (size_t)n, &d->cluster_id, &node_id, why);
+    st = identity_parse(text, (size_t)n, &d->cluster_id, &d->directory, &node_id, why);
     if (st)
         return st;
     if (node_id != d->node_id) {
@@ -218,7 +224,8 @@ static enum status read_identity(struct data_dir *d, int fd, char why[static 256
     return STATUS_OK;
 }
 
-static enum status identify(struct data_dir *d, struct uuid fresh, char why[static 256])
+static enum status identify(struct data_dir *d, struct uuid fresh, struct uuid directory,
+                            char why[static 256])
 {
     char *path = path_in(d->path, "identity");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -228,7 +235,10 @@ static enum status identify(struct data_dir *d, struct uuid fresh, char why[stat
     if (fd >= 0) {
         st = read_identity(d, fd, why);
         close(fd);
-        return st;
+        if (st || !uuid_is_zero(d->directory))
+            return st;
+        d->directory = directory;
+        return write_identity(d, why);
     }
     if (errno != ENOENT)
         return trouble("its identity cannot be opened", why);
@@ -237,11 +247,12 @@ static enum status identify(struct data_dir *d, struct uuid fresh, char why[stat
         return st;
     d->created = true;
     d->cluster_id = fresh;
+    d->directory = directory;
     return write_identity(d, why);
 }
 
 enum status data_dir_open(struct data_dir *d, const char *path, int32_t node_id,
-                          struct uuid fresh, char why[static 256])
+                          struct uuid fresh, struct uuid directory, char why[static 256])
 {
     enum status st;
 
@@ -252,7 +263,7 @@ enum status data_dir_open(struct data_dir *d, const char *path, int32_t node_id,
     st = take_lock(d, why);
     if (st)
         goto fail_path;
-    st = identify(d, fresh, why);
+    st = identify(d, fresh, directory, why);
     if (st)
         goto fail_lock;
     return STATUS_OK;

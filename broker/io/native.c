@@ -4,6 +4,7 @@
  * whose payload is handed on as it lies. */
 #include "broker/io/connection.h"
 #include "proto/base/check.h"
+#include "proto/base/memory.h"
 #include "proto/rpc/frame.h"
 
 #include <stdio.h>
@@ -62,6 +63,67 @@ static void put_error(struct connection *c, const struct frame *ask, enum status
         put_frame(c, ask, FRAME_ERROR, &e.base, NULL, 0);
 }
 
+/* ---- other brokers -------------------------------------------------------------------
+ */
+
+/* A broker greets: it wants to know that we are one, too. False: it is refused. */
+static bool meet(struct connection *c, const struct frame *f,
+                 const Leat__HelloRequest *hello)
+{
+    struct acquaintance *a;
+
+    if (hello->nonce.len == 0)
+        return true;
+    if (c->set->o.secret->len == 0 || hello->nonce.len != NONCE_BYTES ||
+        hello->node_id <= 0 || hello->node_id == c->set->o.node_id) {
+        put_error(c, f, STATUS_CLUSTER_AUTHORIZATION_FAILED,
+                  c->set->o.secret->len == 0
+                      ? "this broker has no cluster secret: it is alone"
+                      : "a broker greets with 32 random bytes and a node id of its own");
+        connection_finish(c, "it is no broker of our cluster");
+        return false;
+    }
+    a = c->acquaintance = must_zalloc(sizeof *a);
+    memcpy(a->caller_nonce, hello->nonce.data, NONCE_BYTES);
+    secret_nonce(a->listener_nonce);
+    a->caller = hello->node_id;
+    a->listener = c->set->o.node_id;
+    a->cluster_id = c->set->o.cluster_id;
+    return true;
+}
+
+/* Our part of the proof rides in the answer to HELLO. */
+static void put_hello(struct connection *c, const struct frame *ask,
+                      Leat__HelloResponse *hello)
+{
+    uint8_t proof[PROOF_BYTES];
+
+    secret_prove(c->set->o.secret, c->acquaintance, SPEAKER_LISTENER, proof);
+    hello->nonce = (ProtobufCBinaryData){NONCE_BYTES, c->acquaintance->listener_nonce};
+    hello->proof = (ProtobufCBinaryData){PROOF_BYTES, proof};
+    put_frame(c, ask, 0, &hello->base, NULL, 0);
+}
+
+static void take_proof(struct connection *c, const struct frame *f,
+                       const Leat__PeerProofRequest *q)
+{
+    Leat__PeerProofResponse answer = LEAT__PEER_PROOF_RESPONSE__INIT;
+    const struct acquaintance *a = c->acquaintance;
+
+    if (a == NULL ||
+        !secret_check(c->set->o.secret, a, SPEAKER_CALLER, q->proof.data, q->proof.len)) {
+        put_error(c, f, STATUS_CLUSTER_AUTHORIZATION_FAILED,
+                  "the proof is wrong: do all brokers have the same secret?");
+        connection_finish(c, "it claims to be a broker and cannot prove it");
+        return;
+    }
+    c->peer = a->caller;
+    put_frame(c, f, 0, &answer.base, NULL, 0);
+}
+
+/* ---- answers -------------------------------------------------------------------------
+ */
+
 static void native_answer(struct connection *c, struct call *call)
 {
     struct request *r = &call->request;
@@ -71,6 +133,8 @@ static void native_answer(struct connection *c, struct call *call)
         return;
     if (r->status)
         put_error(c, &ask, r->status, r->message);
+    else if (r->row->api == RPC_HELLO && c->acquaintance != NULL)
+        put_hello(c, &ask, (Leat__HelloResponse *)(void *)r->answer);
     else
         put_frame(c, &ask, 0, r->answer, r->slices, r->slice_count);
 }
@@ -171,12 +235,22 @@ static void ask(struct connection *c, const struct frame *f, struct input in)
         connection_forget(c, call);
         return;
     }
+    if (row->api == RPC_PEER_PROOF) {
+        take_proof(c, f, (const Leat__PeerProofRequest *)(const void *)m);
+        connection_forget(c, call);
+        return;
+    }
+    if (row->api == RPC_HELLO &&
+        !meet(c, f, (const Leat__HelloRequest *)(const void *)m)) {
+        connection_forget(c, call);
+        return;
+    }
     if (row->api == RPC_HELLO)
         greet(c, m);
     call->correlation = f->correlation;
     r->row = row;
     r->header = m;
-    r->peer = -1;
+    r->peer = c->peer;
     r->one_way = (f->flags & FRAME_ONE_WAY) != 0;
     if (frame_payload_bytes(f) > 0)
         r->payload = slice_of(in.chunk, header.data + header.len, frame_payload_bytes(f));

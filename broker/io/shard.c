@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -65,6 +66,13 @@ static void wire_post(struct wire *w, unsigned shard, struct errand *e)
                           memory_order_release);
     mailbox_post(&s->all[shard].mail[s->index], e);
     s->has_posted = true;
+}
+
+static void wire_call(struct wire *w, struct peer_call *c)
+{
+    struct shard *s = container_of(w, struct shard, wire);
+
+    peers_call(s->peers, c, s->now);
 }
 
 /* Wake those who sleep over mail of ours. */
@@ -184,6 +192,10 @@ static enum status open_node(struct shard *s)
         .node_id = (int32_t)config_number(s->config, CONFIG_NODE_ID),
         .shard = s->index,
         .shards = s->count,
+        .directory = s->directory,
+        .incarnation = s->incarnation,
+        .bootstrap = s->bootstrap,
+        .bootstrap_count = s->bootstrap_count,
         .at = advertised,
         .rack = config_text(s->config, CONFIG_RACK),
         .seed = s->seed,
@@ -197,6 +209,21 @@ static enum status open_node(struct shard *s)
     const struct image *source = s->index == 0 ? NULL : node_image(s->all[0].node);
 
     return node_open(&s->node, &options, source, clock_now(), s->why);
+}
+
+static void open_peers(struct shard *s)
+{
+    const struct peers_options options = {
+        .base = s->loop.base,
+        .node = s->node,
+        .config = s->config,
+        .secret = s->secret,
+        .cluster_id = s->cluster_id,
+        .node_id = (int32_t)config_number(s->config, CONFIG_NODE_ID),
+        .shard = s->index,
+    };
+
+    s->peers = peers_new(&options);
 }
 
 static enum status open_shard(struct shard *s)
@@ -217,6 +244,7 @@ static enum status open_shard(struct shard *s)
     st = open_node(s);
     if (st)
         goto fail_loop;
+    open_peers(s);
     return STATUS_OK;
 
 fail_loop:
@@ -249,6 +277,9 @@ static void start_serving(struct shard *s)
         .metrics = &s->metrics,
         .config = s->config,
         .total = s->total,
+        .secret = s->secret,
+        .cluster_id = s->cluster_id,
+        .node_id = (int32_t)config_number(s->config, CONFIG_NODE_ID),
     };
 
     s->now = clock_now();
@@ -273,13 +304,14 @@ static void start_stopping(struct shard *s)
     listener_free(s->listener);
     s->listener = NULL;
     node_stop(s->node, s->now);
+    peers_stop(s->peers);
     connections_stop(&s->connections, s->now);
 }
 
 static bool has_work(const struct shard *s)
 {
     return s->loop.disk_ready || connections_are_runnable(&s->connections) ||
-           has_mail(s) || s->mail_is_left;
+           peers_are_runnable(s->peers) || has_mail(s) || s->mail_is_left;
 }
 
 static void let_time_pass(struct shard *s)
@@ -294,20 +326,49 @@ static void let_time_pass(struct shard *s)
     }
 }
 
+/* What the main thread asks the node about. */
+static void publish(struct shard *s)
+{
+    const uint64_t one = 1;
+    char why[160];
+    bool ready = node_is_ready(s->node, why);
+    bool may_stop = s->leaving && node_may_stop(s->node);
+
+    if (strcmp(why, s->not_ready) != 0) {
+        pthread_mutex_lock(&s->why_lock);
+        memcpy(s->not_ready, why, sizeof why);
+        pthread_mutex_unlock(&s->why_lock);
+    }
+    if (ready == atomic_load(&s->is_ready) && may_stop == atomic_load(&s->may_stop))
+        return;
+    atomic_store(&s->is_ready, ready);
+    atomic_store(&s->may_stop, may_stop);
+    CHECK(write(s->news_fd, &one, sizeof one) == sizeof one);
+}
+
 static void turn(struct shard *s)
 {
     s->now = clock_now();
     atomic_store_explicit(&s->turned_ms, s->now.mono_ms, memory_order_relaxed);
     if (order_of(s) == SHARD_STOP && !s->stopping)
         start_stopping(s);
+    if (order_of(s) == SHARD_LEAVE && !s->leaving) {
+        s->leaving = true;
+        node_leave(s->node, s->now);
+    }
     s->loop.disk_ready = false;
     s->connections.now = s->now;
     disk_poll(s->loop.disk, false);
     take_mail(s);
+    node_clock(s->node, s->now);
+    peers_run(s->peers, s->now);
     connections_run(&s->connections, s->now);
     let_time_pass(s);
     node_turn_end(s->node, s->now);
+    if (s->index == 0)
+        publish(s);
     deliver(s);
+    peers_flush(s->peers);
     /* Start the disk's work before the answers are sent. What completed already may have
      * made the next commit possible: then do not sleep. */
     s->loop.disk_ready = disk_poll(s->loop.disk, false) > 0;
@@ -359,6 +420,8 @@ static void wait_for_work(struct shard *s)
 
     if (deadline_ms > s->sweep_ms)
         deadline_ms = s->sweep_ms;
+    if (deadline_ms > peers_deadline(s->peers))
+        deadline_ms = peers_deadline(s->peers);
     if (has_work(s) || deadline_ms <= s->now.mono_ms)
         loop_look(&s->loop);
     else if (metric_get(&s->metrics, METRIC_PRODUCES_WAITING) > 0)
@@ -373,7 +436,7 @@ static void serve(struct shard *s)
         wait_for_work(s);
         turn(s);
         if (s->stopping && shard_state(s) != SHARD_DRAINED &&
-            connections_are_drained(&s->connections))
+            connections_are_drained(&s->connections) && peers_are_idle(s->peers))
             report(s, SHARD_DRAINED);
     }
     connections_drop(&s->connections);
@@ -396,6 +459,7 @@ static void *shard_main(void *arg)
     start_serving(s);
     serve(s);
     s->status = node_close(s->node);
+    peers_free(s->peers);
     connections_release(&s->connections);
     loop_close(&s->loop);
     report(s, SHARD_CLOSED);
@@ -404,9 +468,10 @@ static void *shard_main(void *arg)
 
 void shard_init(struct shard *s)
 {
-    s->wire = (struct wire){.answer = wire_answer, .post = wire_post};
+    s->wire = (struct wire){wire_answer, wire_post, wire_call};
     s->mail = aligned_alloc(_Alignof(struct mailbox), s->count * sizeof *s->mail);
     CHECK(s->mail != NULL);
+    pthread_mutex_init(&s->why_lock, NULL);
     for (unsigned i = 0; i < s->count; i++)
         mailbox_init(&s->mail[i]);
 }

@@ -15,12 +15,14 @@
 #include "broker/io/listener.h"
 #include "broker/io/loop.h"
 #include "broker/io/mailbox.h"
+#include "broker/io/peers.h"
 
 #include <pthread.h>
 
 enum shard_order {
     SHARD_OPEN,  /* recover, open the node, then wait */
     SHARD_SERVE, /* take part */
+    SHARD_LEAVE, /* shard 0: give our leaderships away */
     SHARD_STOP,  /* accept nothing, answer what is under way */
     SHARD_CLOSE, /* flush and end the thread */
 };
@@ -41,7 +43,10 @@ struct shard {
     struct shard *all; /* `count` of them */
     struct config *config;
     const char *data;
-    struct uuid cluster_id;
+    struct uuid cluster_id, directory, incarnation;
+    const struct secret *secret;
+    const struct voter *bootstrap; /* the first controllers */
+    size_t bootstrap_count;
     uint64_t seed;
     struct address advertised;
     int listen_fd; /* shard 0: bound, for its listener; -1 on the others */
@@ -54,6 +59,10 @@ struct shard {
     _Atomic int64_t
         turned_ms; /* when the last turn began, by the clock that never jumps */
     atomic_size_t sent, received; /* errands, ever */
+    /* Shard 0: what node_is_ready and node_may_stop say. */
+    atomic_bool is_ready, may_stop;
+    pthread_mutex_t why_lock;
+    char not_ready[160]; /* under why_lock: what is missing */
 
     /* Readable by others once `state` says OPENED or FAILED. */
     char why[256];
@@ -69,11 +78,12 @@ struct shard {
     struct metrics metrics;
     struct connections connections;
     struct listener *listener;
+    struct peers *peers;
     struct mailbox *mail; /* one per sender, filled by that shard */
     unsigned next_shard;  /* who gets the next connection */
     bool has_posted;
     bool mail_is_left; /* some target's mailbox was full */
-    bool stopping;
+    bool stopping, leaving;
     struct instant now;
     int64_t sweep_ms;
     int64_t gap_us; /* how long the disk lately made us wait: about the median */
