@@ -95,6 +95,9 @@ static void on_fatal(void *ctx, const char *what)
 
 static void on_replaced(void *ctx, struct image *before)
 {
+    struct node *n = ctx;
+
+    n->metadata_log = quorum_log(n->quorum);
     node_adopt_image(ctx, before);
     node_broadcast_image(ctx);
 }
