@@ -274,10 +274,10 @@ static enum status check_new(struct change *c, const struct image *image,
                       "names that begin with two underscores are the broker's own");
     if (image_topic(image, bytes_of(name)) != NULL)
         return refuse(c, STATUS_TOPIC_EXISTS, "topic '%s' exists already", name);
-    if ((int64_t)image->by_name.count >= rules->topics_max)
+    if ((int64_t)image_topic_count(image) >= rules->topics_max)
         return refuse(c, STATUS_TOO_MANY,
                       "there are %zu topics and topics.max is %" PRId64,
-                      image->by_name.count, rules->topics_max);
+                      image_topic_count(image), rules->topics_max);
     return STATUS_OK;
 }
 

@@ -23,7 +23,7 @@ static void gauges(struct node *n)
     /* Facts of the whole process are told by one shard, for the reader adds them up. */
     if (n->o.shard == 0) {
         metric_set(m, METRIC_DISK_FREE, s.free_bytes);
-        metric_set(m, METRIC_TOPICS, n->image.by_name.count);
+        metric_set(m, METRIC_TOPICS, image_topic_count(&n->image));
         metric_set(m, METRIC_PARTITIONS, (uint64_t)n->image.partition_count);
     }
 }

@@ -94,6 +94,11 @@ bool image_has(const int32_t *numbers, size_t count, int32_t node_id)
     return false;
 }
 
+size_t image_topic_count(const struct image *image)
+{
+    return image->by_name.count - image->internal_count;
+}
+
 bool topic_is_internal(const struct topic *topic)
 {
     return strncmp(topic->name, "__", 2) == 0;

@@ -64,7 +64,8 @@ struct topic {
 struct image {
     struct map by_name; /* struct topic, in the order of creation */
     struct map by_id;
-    int64_t partition_count;      /* of all topics */
+    int64_t partition_count;      /* of all topics but the brokers' own */
+    size_t internal_count;        /* topics that are those */
     int64_t applied;              /* next offset of the metadata log */
     struct image_broker *brokers; /* by node id */
     size_t broker_count;
@@ -122,5 +123,7 @@ STATUS_MUST_CHECK enum status image_find(const struct image *image, struct bytes
 
 /* 1 to 249 of [a-zA-Z0-9._-], not "." or ".."; for topics and groups alike. */
 bool name_is_valid(struct bytes name);
+/* The brokers' own left out. */
+size_t image_topic_count(const struct image *image);
 /* Names that begin with two underscores are the broker's own. */
 bool topic_is_internal(const struct topic *topic);

@@ -44,6 +44,7 @@ static enum status apply_topic(struct image *image, const Leat__Metadata__Topic 
     topic->id = id;
     topic->name = must_text(r->name);
     topic->created_ms = r->created_ms;
+    image->internal_count += topic_is_internal(topic);
     CHECK(map_put(&image->by_name, bytes_of(topic->name), topic));
     CHECK(map_put(&image->by_id, (struct bytes){topic->id.id, UUID_BYTES}, topic));
     tell(watcher, IMAGE_TOPIC_ADDED, topic, -1, 0);
@@ -100,7 +101,7 @@ static struct image_partition *partition_slot(struct image *image, struct topic 
                                                     sizeof *topic->partitions);
         memset(&topic->partitions[number], 0, sizeof *topic->partitions);
         topic->partition_count++;
-        image->partition_count++;
+        image->partition_count += !topic_is_internal(topic);
     }
     return &topic->partitions[number];
 }
@@ -154,7 +155,10 @@ static enum status apply_remove(struct image *image, const Leat__Metadata__Remov
         return STATUS_CORRUPT;
     map_remove(&image->by_name, bytes_of(topic->name));
     map_remove(&image->by_id, (struct bytes){topic->id.id, UUID_BYTES});
-    image->partition_count -= topic->partition_count;
+    if (topic_is_internal(topic))
+        image->internal_count--;
+    else
+        image->partition_count -= topic->partition_count;
     tell(watcher, IMAGE_TOPIC_REMOVED, topic, -1, 0);
     topic_free(topic);
     return STATUS_OK;

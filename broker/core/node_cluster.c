@@ -241,7 +241,7 @@ void node_cluster_turn(struct node *n)
     if (n->leader_changed) {
         n->leader_changed = false;
         controller_leader_changed(n->controller, n->now);
-        member_link_look(n->member, n->now);
+        member_link_controller_changed(n->member, n->now);
     }
     if (n->image.applied != n->looked) {
         n->looked = n->image.applied;

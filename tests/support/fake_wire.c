@@ -35,6 +35,7 @@ struct fake_wire {
     struct shard shards[SHARDS_MAX];
     unsigned count;
     struct instant now;
+    unsigned lives; /* how often a broker was opened */
     unsigned asked, answered;
     struct numbered *newest;
     struct writer said;
@@ -142,39 +143,6 @@ void fake_wire_free(struct fake_wire *w)
     free(w);
 }
 
-void fake_wire_open(struct fake_wire *w)
-{
-    char why[256];
-
-    fake_media_recover(w->media);
-    w->failure[0] = '\0';
-    config_init(&w->config);
-    for (unsigned i = 0; i < w->count; i++) {
-        struct shard *s = &w->shards[i];
-        const struct node_options o = {
-            .config = &w->config,
-            .cluster_id = {{1, 2, 3}},
-            .node_id = 1,
-            .shard = i,
-            .shards = w->count,
-            .directory = {{4, 5, 6}},
-            .incarnation = {{7, 8, 9}},
-            .at = {"localhost", 9092},
-            .rack = "",
-            .seed = 42, /* the same after each restart: the worst case */
-            .disk = s->disk,
-            .wire = &s->wire,
-            .metrics = &s->metrics,
-            .on_failed = on_failed,
-            .ctx = w,
-        };
-        enum status st = node_open(
-            &s->node, &o, i == 0 ? NULL : node_image(w->shards[0].node), w->now, why);
-
-        CHECK(st == STATUS_OK);
-    }
-}
-
 static bool turn(struct fake_wire *w, bool with_disk)
 {
     bool moved = false;
@@ -218,6 +186,42 @@ void fake_wire_pass_ms(struct fake_wire *w, int64_t ms)
 {
     w->now.mono_ms += ms;
     w->now.wall_ms += ms;
+    fake_wire_run(w);
+}
+
+void fake_wire_open(struct fake_wire *w)
+{
+    char why[256];
+
+    fake_media_recover(w->media);
+    w->failure[0] = '\0';
+    w->lives++;
+    config_init(&w->config);
+    for (unsigned i = 0; i < w->count; i++) {
+        struct shard *s = &w->shards[i];
+        const struct node_options o = {
+            .config = &w->config,
+            .cluster_id = {{1, 2, 3}},
+            .node_id = 1,
+            .shard = i,
+            .shards = w->count,
+            .directory = {{4, 5, 6}},
+            .incarnation = {{7, (uint8_t)w->lives}},
+            .at = {"localhost", 9092},
+            .rack = "",
+            .seed = 42, /* the same after each restart: the worst case */
+            .disk = s->disk,
+            .wire = &s->wire,
+            .metrics = &s->metrics,
+            .on_failed = on_failed,
+            .ctx = w,
+        };
+        enum status st = node_open(
+            &s->node, &o, i == 0 ? NULL : node_image(w->shards[0].node), w->now, why);
+
+        CHECK(st == STATUS_OK);
+    }
+    /* It elects itself and takes itself in. */
     fake_wire_run(w);
 }
 

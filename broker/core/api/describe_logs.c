@@ -163,7 +163,7 @@ static bool add_all(struct node *n, struct survey *s)
     struct topic *topic;
 
     for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));)
-        if (!add_topic(s, topic))
+        if (!topic_is_internal(topic) && !add_topic(s, topic))
             return false;
     return true;
 }

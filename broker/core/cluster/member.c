@@ -214,6 +214,14 @@ void member_link_look(struct member_link *m, struct instant now)
     run(m);
 }
 
+void member_link_controller_changed(struct member_link *m, struct instant now)
+{
+    m->now = now;
+    m->retry_ms = RETRY_LEAST_MS;
+    m->due_ms = now.mono_ms;
+    run(m);
+}
+
 void member_link_tick(struct member_link *m, struct instant now)
 {
     m->now = now;

@@ -37,7 +37,9 @@ struct member_link *member_link_new(const struct member_options *o, struct insta
 /* No call may be under way. */
 void member_link_free(struct member_link *m);
 
-/* Records were applied, or a controller is known: look whether something follows. */
+/* Another controller, or it is ready only now: what failed before may succeed. */
+void member_link_controller_changed(struct member_link *m, struct instant now);
+/* Records were applied: look whether something follows. */
 void member_link_look(struct member_link *m, struct instant now);
 void member_link_tick(struct member_link *m, struct instant now);
 int64_t member_link_deadline(const struct member_link *m);

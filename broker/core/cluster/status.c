@@ -131,7 +131,7 @@ void handle_describe_cluster(struct controller *c, struct request *r)
     a->controller_epoch = quorum_epoch(c->o.quorum);
     for (size_t i = 0; i < image->broker_count; i++)
         describe(c, &image->brokers[i], a->brokers[a->n_brokers++]);
-    a->topics = image->by_name.count;
+    a->topics = image_topic_count(image);
     a->partitions = counts.partitions;
     a->leaderless = counts.leaderless;
     a->offline = counts.offline;

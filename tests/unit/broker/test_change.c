@@ -27,7 +27,6 @@ static void begin(void)
                                   .partitions_max = 20,
                                   .default_partitions = 2,
                                   .default_replication = 1,
-                                  .brokers = 1,
                                   .node_id = 4,
                                   .topic_defaults = &defaults};
 }

@@ -271,12 +271,12 @@ START_TEST(deleted_topic_ends_the_wait)
     ask_fetch_from(w, "t", 1, 0); /* its read is under way */
     ask_delete(w, "t");
     fake_wire_run(w);
-    ck_assert_str_eq(fake_wire_said(w),
-                     "fetch#4: topics={name='t' partitions={partition=1 high_watermark=2 "
-                     "batch_bytes=95}} [0..1]\n"
-                     "delete_topic#5: topic_id=<16>\n"
-                     "fetch#3: topics={name='t' "
-                     "partitions={error=UNKNOWN_TOPIC_OR_PARTITION}}\n");
+    ck_assert_str_eq(
+        fake_wire_said(w),
+        "fetch#4: topics={name='t' partitions={partition=1 high_watermark=2 "
+        "batch_bytes=95}} [0..1]\n"
+        "delete_topic#5: topic_id=<16> metadata_offset=11\n"
+        "fetch#3: topics={name='t' partitions={error=UNKNOWN_TOPIC_OR_PARTITION}}\n");
 }
 END_TEST
 

@@ -49,11 +49,12 @@ START_TEST(created_topic_is_seen_and_used_after_a_restart)
     fake_wire_run(w);
     ck_assert_str_eq(
         fake_wire_said(w),
-        "create_topic#1: topic_id=<16> partitions=2 replication=1\n"
+        "create_topic#1: topic_id=<16> partitions=2 replication=1 metadata_offset=9\n"
         "produce#2: topics={name='t' partitions={partition=1}}\n"
         "metadata#3: cluster_id=<16> controller_id=1 brokers={node_id=1 host='localhost' "
-        "port=9092} topics={name='t' topic_id=<16> partitions={leader=1 replicas=1 "
-        "in_sync=1} {partition=1 leader=1 replicas=1 in_sync=1}}\n"
+        "port=9092} topics={name='t' topic_id=<16> partitions={leader=1 leader_epoch=3 "
+        "replicas=1 in_sync=1 partition_epoch=2} {partition=1 leader=1 leader_epoch=3 "
+        "replicas=1 in_sync=1 partition_epoch=2}}\n"
         "fetch#4: topics={name='t' partitions={partition=1 high_watermark=3 "
         "batch_bytes=112}} [0..2]\n"
         "create_topic#5: TOPIC_EXISTS, topic 't' exists already\n");
@@ -71,11 +72,12 @@ START_TEST(topic_is_not_told_before_it_is_durable)
     ask_metadata(w);
     mood->held = false;
     fake_wire_run(w);
-    ck_assert_str_eq(fake_wire_said(w),
-                     "metadata#3: cluster_id=<16> controller_id=1 brokers={node_id=1 "
-                     "host='localhost' port=9092}\n"
-                     "create_topic#1: topic_id=<16> partitions=1 replication=1\n"
-                     "create_topic#2: TOPIC_EXISTS, topic 't' exists already\n");
+    ck_assert_str_eq(
+        fake_wire_said(w),
+        "metadata#3: cluster_id=<16> controller_id=1 brokers={node_id=1 host='localhost' "
+        "port=9092}\n"
+        "create_topic#1: topic_id=<16> partitions=1 replication=1 metadata_offset=8\n"
+        "create_topic#2: TOPIC_EXISTS, topic 't' exists already\n");
 }
 END_TEST
 
@@ -100,8 +102,8 @@ START_TEST(topic_grows_and_changes_its_settings)
     fake_wire_run(w);
     ck_assert_str_eq(
         fake_wire_said(w),
-        "create_topic#1: topic_id=<16> partitions=1 replication=1\n"
-        "alter_topic#2: partitions=3\n"
+        "create_topic#1: topic_id=<16> partitions=1 replication=1 metadata_offset=8\n"
+        "alter_topic#2: partitions=3 metadata_offset=11\n"
         "produce#4: topics={name='t' partitions={error=MESSAGE_TOO_LARGE "
         "error_message='the batch has 2070 bytes; the topic's max.message.bytes is 1024' "
         "base_offset=-1 log_start=-1}}\n"
@@ -109,7 +111,7 @@ START_TEST(topic_grows_and_changes_its_settings)
         "default_value='1048588' origin='topic' type='bytes' range='1KiB .. 64MiB' "
         "text='largest record batch that is accepted' dynamic=true}\n"
         "produce#3: topics={name='t' partitions={partition=2}}\n"
-        "alter_topic#6: partitions=3\n"
+        "alter_topic#6: partitions=3 metadata_offset=12\n"
         "describe_config#9: UNKNOWN_TOPIC_OR_PARTITION, there is no topic 'u'\n"
         "describe_config#10: INVALID_CONFIG, no setting is called 'no.such.key'\n"
         "alter_topic#8: INVALID_PARTITIONS, topic 't' has 3 partitions; their number can "
@@ -118,7 +120,9 @@ START_TEST(topic_grows_and_changes_its_settings)
 }
 END_TEST
 
-START_TEST(logs_without_a_topic_are_removed_at_start)
+/* That the metadata does not know a log is no reason to delete it: the metadata might be
+ * the one that is wrong. Only a topic's removal deletes. */
+START_TEST(logs_without_a_topic_are_left_alone)
 {
     struct fake_media *media = fake_wire_media(w);
     const size_t own = fake_media_logs(media);
@@ -129,10 +133,10 @@ START_TEST(logs_without_a_topic_are_removed_at_start)
     fake_wire_close(w);
     fake_media_add_log(media, 0x77);
     fake_wire_open(w);
-    ck_assert_uint_eq(fake_media_logs(media), own + 3);
+    ck_assert_uint_eq(fake_media_logs(media), own + 4);
     ask_delete(w, "t");
     fake_wire_run(w);
-    ck_assert_uint_eq(fake_media_logs(media), own);
+    ck_assert_uint_eq(fake_media_logs(media), own + 1);
 }
 END_TEST
 
@@ -146,7 +150,7 @@ START_TEST(partition_without_a_log_says_so_and_recovers)
     fake_wire_run(w);
     ck_assert_str_eq(
         fake_wire_said(w),
-        "create_topic#1: topic_id=<16> partitions=1 replication=1\n"
+        "create_topic#1: topic_id=<16> partitions=1 replication=1 metadata_offset=8\n"
         "produce#2: topics={name='t' partitions={error=STORAGE_FAILED base_offset=-1 "
         "log_start=-1}}\n"
         "fetch#3: topics={name='t' partitions={error=STORAGE_FAILED high_watermark=-1 "
@@ -198,19 +202,29 @@ START_TEST(offsets_are_found_by_time)
     fake_wire_run(w);
     ck_assert_str_eq(
         fake_wire_said(w),
-        "list_offsets#3: topics={name='t' partitions={timestamp_ms=1000}}\n"
-        "list_offsets#4: topics={name='t' partitions={offset=3 timestamp_ms=1003}}\n"
-        "list_offsets#5: topics={name='t' partitions={offset=10 timestamp_ms=2000}}\n"
-        "list_offsets#6: topics={name='t' partitions={timestamp_ms=1000}}\n"
-        "list_offsets#7: topics={name='t' partitions={offset=3 timestamp_ms=1003}}\n"
-        "list_offsets#8: topics={name='t' partitions={offset=10 timestamp_ms=2000}}\n"
-        "list_offsets#9: topics={name='t' partitions={offset=20 timestamp_ms=-1}}\n"
-        "list_offsets#10: topics={name='t' partitions={timestamp_ms=-1}}\n"
-        "list_offsets#11: topics={name='t' partitions={offset=20 timestamp_ms=-1}}\n"
+        "list_offsets#3: topics={name='t' partitions={timestamp_ms=1000 leader_epoch=1 "
+        "high_watermark=20}}\n"
+        "list_offsets#4: topics={name='t' partitions={offset=3 timestamp_ms=1003 "
+        "leader_epoch=1 high_watermark=20}}\n"
+        "list_offsets#5: topics={name='t' partitions={offset=10 timestamp_ms=2000 "
+        "leader_epoch=1 high_watermark=20}}\n"
+        "list_offsets#6: topics={name='t' partitions={timestamp_ms=1000 leader_epoch=1 "
+        "high_watermark=20}}\n"
+        "list_offsets#7: topics={name='t' partitions={offset=3 timestamp_ms=1003 "
+        "leader_epoch=1 high_watermark=20}}\n"
+        "list_offsets#8: topics={name='t' partitions={offset=10 timestamp_ms=2000 "
+        "leader_epoch=1 high_watermark=20}}\n"
+        "list_offsets#9: topics={name='t' partitions={offset=20 timestamp_ms=-1 "
+        "leader_epoch=1 high_watermark=20}}\n"
+        "list_offsets#10: topics={name='t' partitions={timestamp_ms=-1 leader_epoch=1 "
+        "high_watermark=20}}\n"
+        "list_offsets#11: topics={name='t' partitions={offset=20 timestamp_ms=-1 "
+        "leader_epoch=1 high_watermark=20}}\n"
         "list_offsets#12: topics={name='t' partitions={error=INVALID_TIMESTAMP offset=-1 "
-        "timestamp_ms=-1 leader_epoch=-1}}\n"
+        "timestamp_ms=-1 leader_epoch=-1 log_start=-1 high_watermark=-1}}\n"
         "list_offsets#13: topics={name='t' partitions={partition=1 "
-        "error=UNKNOWN_TOPIC_OR_PARTITION offset=-1 timestamp_ms=-1 leader_epoch=-1}}\n");
+        "error=UNKNOWN_TOPIC_OR_PARTITION offset=-1 timestamp_ms=-1 leader_epoch=-1 "
+        "log_start=-1 high_watermark=-1}}\n");
 }
 END_TEST
 
@@ -237,14 +251,15 @@ START_TEST(records_can_be_given_up)
     fake_wire_run(w);
     ck_assert_str_eq(
         fake_wire_said(w),
-        "trim#3: partitions={log_start=3}\n"
-        "trim#4: partitions={log_start=3}\n"
-        "trim#5: partitions={error=OFFSET_OUT_OF_RANGE log_start=-1}\n"
-        "trim#6: partitions={log_start=5}\n"
-        "trim#7: partitions={partition=1 error=UNKNOWN_TOPIC_OR_PARTITION log_start=-1}\n"
+        "trim#3: partitions={log_start=3} metadata_offset=9\n"
+        "trim#4: partitions={log_start=3} metadata_offset=9\n"
+        "trim#5: partitions={error=OFFSET_OUT_OF_RANGE log_start=-1} metadata_offset=9\n"
+        "trim#6: partitions={log_start=5} metadata_offset=10\n"
+        "trim#7: partitions={partition=1 error=UNKNOWN_TOPIC_OR_PARTITION log_start=-1} "
+        "metadata_offset=10\n"
         "trim#8: UNKNOWN_TOPIC_OR_PARTITION, there is no topic 'u'\n"
         "describe_logs#9: topics={name='t' partitions={log_start=5 high_watermark=5 "
-        "log_end=5 bytes=146 segments=1 last_append_ms=1700000000000}}\n");
+        "log_end=5 bytes=146 segments=1 leader_epoch=1 last_append_ms=1700000000000}}\n");
 }
 END_TEST
 
@@ -280,7 +295,7 @@ START_TEST(settings_change_while_it_runs_and_are_kept)
         "'topics.max'?\n"
         "alter_config#3: INVALID_CONFIG, listen cannot change while the broker runs: set "
         "it in the file and restart\n"
-        "create_topic#5: topic_id=<16> partitions=1 replication=1\n"
+        "create_topic#5: topic_id=<16> partitions=1 replication=1 metadata_offset=13\n"
         "create_topic#6: TOO_MANY, there are 1 topics and topics.max is 1\n"
         "alter_config#7: \n");
 }
@@ -433,7 +448,7 @@ int main(void)
     tcase_add_test(tc, created_topic_is_seen_and_used_after_a_restart);
     tcase_add_test(tc, topic_is_not_told_before_it_is_durable);
     tcase_add_test(tc, topic_grows_and_changes_its_settings);
-    tcase_add_test(tc, logs_without_a_topic_are_removed_at_start);
+    tcase_add_test(tc, logs_without_a_topic_are_left_alone);
     tcase_add_test(tc, partition_without_a_log_says_so_and_recovers);
     tcase_add_test(tc, full_disk_takes_no_new_partitions);
     tcase_add_test(tc, offsets_are_found_by_time);

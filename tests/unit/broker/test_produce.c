@@ -283,11 +283,12 @@ START_TEST(broker_stamps_its_own_time_when_told_to)
     ask_list(w, "stamped", 0, 1700000000000);
     ask_fetch_from(w, "stamped", 0, 0); /* fake_wire checks the checksum */
     fake_wire_run(w);
-    ck_assert_str_eq(fake_wire_said(w),
-                     "fetch#5: topics={name='stamped' partitions={high_watermark=2 "
-                     "batch_bytes=95}} [0..1]\n"
-                     "list_offsets#4: topics={name='stamped' "
-                     "partitions={timestamp_ms=1700000000000}}\n");
+    ck_assert_str_eq(
+        fake_wire_said(w),
+        "fetch#5: topics={name='stamped' partitions={high_watermark=2 batch_bytes=95}} "
+        "[0..1]\n"
+        "list_offsets#4: topics={name='stamped' partitions={timestamp_ms=1700000000000 "
+        "leader_epoch=1 high_watermark=2}}\n");
 }
 END_TEST
 
@@ -336,7 +337,7 @@ START_TEST(deleted_topic_ends_the_wait)
     ck_assert_str_eq(fake_wire_said(w),
                      "produce#3: topics={name='t' "
                      "partitions={error=UNKNOWN_TOPIC_OR_PARTITION base_offset=-1}}\n"
-                     "delete_topic#2: topic_id=<16>\n");
+                     "delete_topic#2: topic_id=<16> metadata_offset=11\n");
 }
 END_TEST
 

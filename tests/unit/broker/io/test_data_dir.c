@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct uuid ours = {{1, 2, 3}}, others = {{9}};
+static const struct uuid ours = {{1, 2, 3}}, others = {{9}}, own = {{5}};
 static char *dir;
 static char path[512], why[256];
 
@@ -44,11 +44,12 @@ START_TEST(identity_is_given_once)
 {
     struct data_dir d;
 
-    ck_assert(!data_dir_open(&d, path, 1, ours, why));
+    ck_assert(!data_dir_open(&d, path, 1, ours, own, why));
     ck_assert(d.created);
     data_dir_close(&d);
-    ck_assert(!data_dir_open(&d, path, 1, others, why));
+    ck_assert(!data_dir_open(&d, path, 1, others, others, why));
     ck_assert(!d.created && uuid_equal(d.cluster_id, ours));
+    ck_assert(uuid_equal(d.directory, own));
     data_dir_close(&d);
 }
 END_TEST
@@ -60,11 +61,11 @@ START_TEST(second_owner_is_refused)
     char pid[32];
 
     snprintf(pid, sizeof pid, "(process %ld)", (long)getpid());
-    ck_assert(!data_dir_open(&d, path, 1, ours, why));
-    ck_assert_int_eq(data_dir_open(&second, path, 1, ours, why), STATUS_BUSY);
+    ck_assert(!data_dir_open(&d, path, 1, ours, own, why));
+    ck_assert_int_eq(data_dir_open(&second, path, 1, ours, own, why), STATUS_BUSY);
     ck_assert_ptr_nonnull(strstr(why, pid));
     data_dir_close(&d);
-    ck_assert(!data_dir_open(&d, path, 1, ours, why));
+    ck_assert(!data_dir_open(&d, path, 1, ours, own, why));
     data_dir_close(&d);
 }
 END_TEST
@@ -73,9 +74,9 @@ START_TEST(another_nodes_directory_is_refused)
 {
     struct data_dir d;
 
-    ck_assert(!data_dir_open(&d, path, 1, ours, why));
+    ck_assert(!data_dir_open(&d, path, 1, ours, own, why));
     data_dir_close(&d);
-    ck_assert_int_eq(data_dir_open(&d, path, 2, ours, why), STATUS_INVALID_CONFIG);
+    ck_assert_int_eq(data_dir_open(&d, path, 2, ours, own, why), STATUS_INVALID_CONFIG);
     ck_assert_ptr_nonnull(strstr(why, "node 1"));
 }
 END_TEST
@@ -86,16 +87,16 @@ START_TEST(other_peoples_files_are_left_alone)
 {
     struct data_dir d;
 
-    ck_assert(!data_dir_open(&d, path, 1, ours, why));
+    ck_assert(!data_dir_open(&d, path, 1, ours, own, why));
     data_dir_close(&d);
     write_file("identity.tmp", "half");
-    ck_assert(!data_dir_open(&d, path, 1, ours, why));
+    ck_assert(!data_dir_open(&d, path, 1, ours, own, why));
     data_dir_close(&d);
     write_file("thesis.txt", "precious");
     snprintf(path + strlen(path), 16, "/identity");
     ck_assert_int_eq(unlink(path), 0);
     path[strlen(path) - strlen("/identity")] = '\0';
-    ck_assert_int_eq(data_dir_open(&d, path, 1, ours, why), STATUS_EXISTS);
+    ck_assert_int_eq(data_dir_open(&d, path, 1, ours, own, why), STATUS_EXISTS);
     ck_assert_ptr_nonnull(strstr(why, "thesis.txt"));
 }
 END_TEST
@@ -104,7 +105,7 @@ START_TEST(missing_parent_is_an_error)
 {
     struct data_dir d;
 
-    ck_assert_int_eq(data_dir_open(&d, "/nowhere/at/all", 1, ours, why), STATUS_IO);
+    ck_assert_int_eq(data_dir_open(&d, "/nowhere/at/all", 1, ours, own, why), STATUS_IO);
     ck_assert_ptr_nonnull(strstr(why, "No such file"));
 }
 END_TEST
@@ -113,24 +114,25 @@ END_TEST
 START_TEST(damage_is_noticed)
 {
     char text[1024];
-    size_t len = identity_format(DATA_DIR_VERSION, ours, 7, text, sizeof text);
-    struct uuid id;
+    size_t len = identity_format(DATA_DIR_VERSION, ours, own, 7, text, sizeof text);
+    struct uuid id, directory;
     int32_t node;
     enum status st;
 
-    ck_assert(!identity_parse(text, len, &id, &node, why));
-    ck_assert(uuid_equal(id, ours) && node == 7);
+    ck_assert(!identity_parse(text, len, &id, &directory, &node, why));
+    ck_assert(uuid_equal(id, ours) && uuid_equal(directory, own) && node == 7);
     for (size_t i = 0; i + 1 < len; i++) {
         char good = text[i];
 
         text[i] ^= 4;
-        st = identity_parse(text, len, &id, &node, why);
+        st = identity_parse(text, len, &id, &directory, &node, why);
         ck_assert(st == STATUS_CORRUPT || st == STATUS_UNSUPPORTED_VERSION);
         text[i] = good;
-        ck_assert_int_eq(identity_parse(text, i, &id, &node, why), STATUS_CORRUPT);
+        ck_assert_int_eq(identity_parse(text, i, &id, &directory, &node, why),
+                         STATUS_CORRUPT);
     }
-    len = identity_format(DATA_DIR_VERSION + 1, ours, 7, text, sizeof text);
-    ck_assert_int_eq(identity_parse(text, len, &id, &node, why),
+    len = identity_format(DATA_DIR_VERSION + 1, ours, own, 7, text, sizeof text);
+    ck_assert_int_eq(identity_parse(text, len, &id, &directory, &node, why),
                      STATUS_UNSUPPORTED_VERSION);
     ck_assert_ptr_nonnull(strstr(why, "version 2"));
 }
