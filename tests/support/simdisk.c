@@ -460,8 +460,9 @@ static size_t sim_poll(struct disk *d, bool wait)
     size_t ran = 0;
 
     CHECK(!wait || s->pending_count > 0);
-    /* Operations that completions start are left to the next poll. */
-    for (unsigned tries = s->pending_count; tries > 0; tries--) {
+    /* Operations that completions start are left to the next poll. A completion may poll
+     * itself, and leave nothing to us. */
+    for (unsigned tries = s->pending_count; tries > 0 && s->pending_count > 0; tries--) {
         struct disk_op *op = TAILQ_FIRST(&s->pending);
 
         TAILQ_REMOVE(&s->pending, op, link);
