@@ -99,10 +99,22 @@ static void drop_partition(struct node *n, struct image_partition *ip, enum stat
         store_log_delete(n->store, log);
 }
 
+/* Before this process has registered, what the metadata says of this broker is about the
+ * one before it. Its leaderships must not be continued: its log may have been longer, and
+ * one epoch would name two different records. Nor may an old leader be followed, or a
+ * replica be dropped that went and came back since: what is on disk belongs to the newest
+ * state, not to those that are replayed on the way there. */
+static bool is_known(const struct node *n)
+{
+    const struct image_broker *self = image_broker(&n->image, n->o.node_id);
+
+    return self != NULL && uuid_equal(self->incarnation, n->o.incarnation);
+}
+
 static void follow_partition(struct node *n, struct topic *topic, int32_t number)
 {
     struct image_partition *ip = &topic->partitions[number];
-    const struct partition_news news = {n->o.node_id, &n->image, ip,
+    const struct partition_news news = {n->o.node_id, is_known(n), &n->image, ip,
                                         partition_min_in_sync(topic, ip)};
 
     if (!is_mine(n, topic, number))
@@ -112,7 +124,7 @@ static void follow_partition(struct node *n, struct topic *topic, int32_t number
             ip->local = is_groups(n, topic) ? open_groups(n, topic, number)
                                             : open_partition(n, topic, number);
         partition_update(ip->local, &news, n->now);
-    } else if (ip->local != NULL) {
+    } else if (ip->local != NULL && news.known) {
         drop_partition(n, ip, STATUS_NOT_LEADER);
     }
     if (is_groups(n, topic))
@@ -205,8 +217,11 @@ void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
     struct node *n = ctx;
 
     switch (change) {
-    case IMAGE_TOPIC_ADDED:
-    case IMAGE_BROKER: break;
+    case IMAGE_TOPIC_ADDED: break;
+    case IMAGE_BROKER:
+        if (partition == n->o.node_id && is_known(n))
+            node_open_partitions(n);
+        break;
     case IMAGE_PARTITION:
         follow_partition(n, topic, partition);
         note_change(n, topic);

@@ -3,6 +3,7 @@
 
 #include "broker/core/replication/leader.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/machine.h"
 
@@ -148,7 +149,7 @@ static void take_role(struct partition *p, const struct partition_news *news,
                       struct instant now)
 {
     leave_role(p);
-    if (p->log == NULL)
+    if (p->log == NULL || (!news->known && !PLANT(12)))
         return;
     if (p->leader_id == news->node_id)
         begin_to_lead(p, news, now);

@@ -49,6 +49,7 @@ struct machine;
 /* What the metadata says of it; borrowed for the call. */
 struct partition_news {
     int32_t node_id; /* this broker's */
+    bool known;      /* the metadata knows this process, and speaks of it */
     const struct image *image;
     const struct image_partition *record;
     int32_t min_in_sync; /* of the topic, not above its replicas */

@@ -60,34 +60,6 @@ static bool is_same_voter(const struct voter *a, const struct voter *b)
             uuid_equal(a->directory, b->directory));
 }
 
-void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
-                     bool may_stand, struct instant now)
-{
-    struct raft_peer before[RAFT_VOTERS_MAX];
-    size_t before_count = r->peer_count;
-
-    CHECK(count <= RAFT_VOTERS_MAX);
-    for (size_t i = 0; i < before_count; i++)
-        before[i] = r->peers[i];
-    r->peer_count = count;
-    r->may_stand = may_stand;
-    for (size_t i = 0; i < count; i++) {
-        struct raft_peer *p = &r->peers[i];
-        struct uuid directory;
-
-        *p = (struct raft_peer){.acked = -1, .fetched_ms = now.mono_ms};
-        for (size_t j = 0; j < before_count; j++)
-            if (is_same_voter(&before[j].voter, &voters[i]))
-                *p = before[j];
-        directory = p->voter.directory;
-        p->voter = voters[i];
-        if (uuid_is_zero(p->voter.directory))
-            p->voter.directory = directory; /* as learned */
-    }
-    if (is_alone(r) && r->role == RAFT_UNATTACHED)
-        r->deadline_ms = now.mono_ms;
-}
-
 static size_t majority(const struct raft *r)
 {
     return r->peer_count / 2 + 1;
@@ -116,6 +88,36 @@ static void become_unattached(struct raft *r, int64_t wait_ms, struct instant no
     r->role = RAFT_UNATTACHED;
     forget_leader(r);
     set_timer(r, wait_ms, now);
+}
+
+void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
+                     bool may_stand, struct instant now)
+{
+    struct raft_peer before[RAFT_VOTERS_MAX];
+    size_t before_count = r->peer_count;
+
+    CHECK(count <= RAFT_VOTERS_MAX);
+    for (size_t i = 0; i < before_count; i++)
+        before[i] = r->peers[i];
+    r->peer_count = count;
+    r->may_stand = may_stand;
+    for (size_t i = 0; i < count; i++) {
+        struct raft_peer *p = &r->peers[i];
+        struct uuid directory;
+
+        *p = (struct raft_peer){.acked = -1, .fetched_ms = now.mono_ms};
+        for (size_t j = 0; j < before_count; j++)
+            if (is_same_voter(&before[j].voter, &voters[i]))
+                *p = before[j];
+        directory = p->voter.directory;
+        p->voter = voters[i];
+        if (uuid_is_zero(p->voter.directory))
+            p->voter.directory = directory; /* as learned */
+    }
+    if (!may_stand && (r->role == RAFT_PROSPECTIVE || r->role == RAFT_CANDIDATE))
+        become_unattached(r, jittered(r, r->times.election_timeout), now);
+    if (is_alone(r) && r->role == RAFT_UNATTACHED)
+        r->deadline_ms = now.mono_ms;
 }
 
 static void become_follower(struct raft *r, int32_t leader, const struct endpoint *at,

@@ -55,7 +55,8 @@ void votes_ask(struct quorum *q)
         if (p->answer != RAFT_NOT_ASKED)
             continue;
         p->answer = RAFT_ASKED;
-        ask(q, p);
+        if (p->voter.node_id != q->o.node_id) /* a disk of ours that is no more */
+            ask(q, p);
     }
 }
 
