@@ -59,6 +59,7 @@ static void answer(struct wire *wire, struct request *r)
 
     CHECK(b->in_server > 0);
     b->in_server--;
+    b->asked[r->row->api]--;
     net_answer(b->net, r);
 }
 
@@ -244,6 +245,7 @@ void sim_broker_deliver(struct sim_broker *b, unsigned way, struct request *r)
     CHECK(b->life == BROKER_UP);
     r->arrived = sim_broker_now(b);
     b->in_server++;
+    b->asked[r->row->api]++;
     node_request(s->node, r, r->arrived);
     wake_soon(b);
 }
@@ -342,6 +344,7 @@ void sim_broker_start(struct sim_broker *b)
     world_unset(b->world, &b->comeback);
     b->failed = b->leaving = b->stopping = false;
     b->in_server = 0;
+    memset(b->asked, 0, sizeof b->asked);
     configure(b);
     b->lives++;
     st = store_recover(simdisk_disk(b->disk), &recovery, why);
@@ -370,7 +373,7 @@ static void forget_world(struct sim_broker *b)
     world_unset(b->world, &b->turn);
     world_unset(b->world, &b->disk_ready);
     world_unset(b->world, &b->leave_over);
-    net_break(b->net, b->number, chance_one_in(&b->random, 4));
+    net_bury(b->net, b->number, chance_one_in(&b->random, 4));
 }
 
 void sim_broker_kill(struct sim_broker *b, enum simdisk_crash_kind kind, moment back_in)
@@ -425,8 +428,8 @@ static void stop_shards(struct sim_broker *b)
     b->stopping = true;
     for (int64_t i = 0; i < b->swarm->shards; i++)
         node_stop(b->shards[i].node, now);
-    net_hang_up(b->net, b->number);
     for (int quiet = 0, n = 0; quiet < QUIET_TURNS && n < TURNS_MAX; quiet++, n++) {
+        net_hang_up(b->net, b->number);
         if (disk_poll(simdisk_disk(b->disk), false) > 0)
             quiet = 0;
         if (run_errands(b))
@@ -440,14 +443,19 @@ static void stop_shards(struct sim_broker *b)
 static void close_down(struct sim_broker *b, moment back_in)
 {
     bool clean = true;
+    char why[80];
 
     stop_shards(b);
-    if (b->in_server > 0)
-        b->hooks->broken(b->hooks->ctx, b, "requests stay unanswered at the stop");
     b->hooks->turned(b->hooks->ctx, b);
     b->hooks->died(b->hooks->ctx, b);
     for (int64_t i = 0; i < b->swarm->shards; i++)
         clean &= node_close(b->shards[i].node) == STATUS_OK;
+    for (unsigned api = 0; api < METRIC_API_MAX; api++)
+        if (b->asked[api] > 0) {
+            snprintf(why, sizeof why, "a %s stays unanswered at the stop",
+                     rpc_api_row((uint16_t)api)->name);
+            b->hooks->broken(b->hooks->ctx, b, why);
+        }
     note(b->world, b->number + 1, "stopped", b->lives, clean, 0);
     b->life = BROKER_DOWN;
     b->ambushed = false;

@@ -53,7 +53,8 @@ struct sim_broker {
     struct sim_shard shards[SIM_SHARDS];
     struct event turn, disk_ready, comeback, leave_over;
     bool failed, leaving, stopping, ambushed;
-    unsigned in_server; /* requests that the node has */
+    unsigned in_server; /* requests that the node has, and by api */
+    unsigned asked[METRIC_API_MAX];
     int64_t drift_ppm;
     moment wall_offset;
     int64_t disk_slow; /* times as slow as usual; 0: as usual */

@@ -31,7 +31,7 @@ struct call {
     struct slice payload;
     struct request request;
     char host[16];
-    TAILQ_ENTRY(call) link, held_link;
+    TAILQ_ENTRY(call) link, held_link, all_link;
 };
 
 struct net {
@@ -41,6 +41,7 @@ struct net {
     struct conn *conns[PARTIES][BROKERS_MAX][WAYS];
     unsigned cuts[PARTIES][PARTIES];
     TAILQ_HEAD(, call) held;
+    TAILQ_HEAD(, call) all;
     uint64_t messages, losses;
 };
 
@@ -52,6 +53,7 @@ struct net *net_new(struct world *w, uint64_t seed, const struct net_options *o)
     n->o = *o;
     n->random = world_stream(seed, "net", 0);
     TAILQ_INIT(&n->held);
+    TAILQ_INIT(&n->all);
     return n;
 }
 
@@ -76,6 +78,7 @@ static void call_settle(struct call *c)
     world_unset(c->net->world, &c->failing);
     world_unset(c->net->world, &c->deadline);
     TAILQ_REMOVE(&c->conn->calls, c, link);
+    TAILQ_REMOVE(&c->net->all, c, all_link);
     conn_unref(c->conn);
     writer_release(&c->header);
     slice_release(&c->payload);
@@ -274,6 +277,7 @@ void net_ask(struct net *n, int from, int to, unsigned way, struct ask *a,
     c->conn = connection(n, from, to, way);
     c->conn->refs++;
     TAILQ_INSERT_TAIL(&c->conn->calls, c, link);
+    TAILQ_INSERT_TAIL(&n->all, c, all_link);
     c->moving.run = on_moving;
     c->failing.run = on_failing;
     c->deadline.run = on_deadline;
@@ -342,23 +346,8 @@ void net_answer(struct net *n, struct request *r)
     call_settle(c);
 }
 
-static void drop_served(struct conn *conn)
-{
-    struct call *c, *next;
-
-    for (c = TAILQ_FIRST(&conn->calls); c != NULL; c = next) {
-        next = TAILQ_NEXT(c, link);
-        c->in_server = false;
-    }
-}
-
-/* Requests that a dead process had are gone with it, answered by nobody. Their memory is
- * the dead node's, and goes with the simulation. */
 void net_break(struct net *n, int party, bool silently)
 {
-    unsigned life;
-    bool dead = party < BROKERS_MAX && !n->o.is_up(n->o.ctx, party, &life);
-
     for (int from = 0; from < PARTIES; from++)
         for (int to = 0; to < BROKERS_MAX; to++)
             for (int way = 0; way < WAYS; way++) {
@@ -366,26 +355,29 @@ void net_break(struct net *n, int party, bool silently)
 
                 if (c == NULL || (from != party && to != party))
                     continue;
-                if (dead && to == party)
-                    drop_served(c);
                 conn_break(n, c, silently);
             }
 }
 
+/* Requests that a dead process had are gone with it, answered by nobody. Their memory is
+ * the dead node's, and goes with the simulation. */
+void net_bury(struct net *n, int party, bool silently)
+{
+    struct call *c;
+
+    TAILQ_FOREACH (c, &n->all, all_link)
+        if (c->conn->to == party)
+            c->in_server = false;
+    net_break(n, party, silently);
+}
+
 void net_hang_up(struct net *n, int party)
 {
-    for (int to = 0; to < BROKERS_MAX; to++)
-        for (int way = 0; way < WAYS; way++)
-            if (n->conns[party][to][way] != NULL) {
-                struct conn *conn = n->conns[party][to][way];
-                struct call *c;
+    struct call *c;
 
-                conn->refs++;
-                conn_close(n, conn);
-                TAILQ_FOREACH (c, &conn->calls, link)
-                    call_done(c, STATUS_CLOSED);
-                conn_unref(conn);
-            }
+    TAILQ_FOREACH (c, &n->all, all_link)
+        if (c->conn->from == party)
+            call_done(c, STATUS_CLOSED);
 }
 
 void net_cut(struct net *n, int from, int to)

@@ -55,7 +55,9 @@ void net_forget(struct net *n, struct ask *a);
 /* The node has finished a request that was delivered. */
 void net_answer(struct net *n, struct request *r);
 
-/* A process is gone, or all connections of a party break; `silently`: nobody is told. */
+/* A process is gone, with all that it was asked. */
+void net_bury(struct net *n, int party, bool silently);
+/* All connections of a party break; `silently`: nobody is told. */
 void net_break(struct net *n, int party, bool silently);
 /* End all calls that a party has asked with CLOSED, now. */
 void net_hang_up(struct net *n, int party);

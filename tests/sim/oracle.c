@@ -22,6 +22,7 @@ struct replica {
     enum role role;
     unsigned life;
     struct cold_read *reading;
+    bool wiped; /* and the metadata does not know it yet */
 };
 
 struct sim_partition {
@@ -59,6 +60,7 @@ struct oracle {
     struct map partitions;                   /* struct sim_partition by id */
     int64_t looked[BROKERS_MAX][SIM_SHARDS]; /* applied metadata */
     struct promise *promises;
+    bool wiped[BROKERS_MAX]; /* the metadata does not know its new disk yet */
     size_t promise_count, promise_capacity;
     uint64_t acked, leader_changes;
 };
@@ -187,7 +189,7 @@ static void check_strong(struct oracle *o, const struct sim_partition *p, int br
         int32_t r =
             i < p->in_sync_count ? p->in_sync[i] : p->eligible[i - p->in_sync_count];
 
-        if (p->replicas[r - 1].durable < watermark)
+        if (p->replicas[r - 1].durable < watermark && !p->replicas[r - 1].wiped)
             oracle_violation(o, "S7",
                              "%s: broker %d's watermark is %" PRId64
                              ", but %s broker %d has %" PRId64 " on disk",
@@ -348,6 +350,13 @@ static void compare(struct oracle *o, struct sim_partition *p, struct sim_broker
     }
 }
 
+/* The metadata counts on its copy. */
+static bool must_hold(const struct sim_partition *p, int32_t broker)
+{
+    return image_has(p->in_sync, p->in_sync_count, broker) ||
+           image_has(p->eligible, p->eligible_count, broker);
+}
+
 static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *b,
                   struct log *log, enum role role, int32_t epoch, int64_t watermark)
 {
@@ -358,11 +367,13 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
         log_durable(log) == r->durable && watermark == r->watermark && role == r->role &&
         epoch == r->epoch)
         return;
-    if (r->life == b->lives && watermark < r->watermark && !p->recovering)
+    if (r->life == b->lives && watermark < r->watermark && !p->recovering &&
+        must_hold(p, b->number + 1))
         oracle_violation(
             o, "S6", "%s: broker %d's watermark goes from %" PRId64 " back to %" PRId64,
             name(p), b->number + 1, r->watermark, watermark);
-    if (r->life != 0 && r->life != b->lives && log_end(log) < r->durable)
+    if (r->life != 0 && r->life != b->lives && log_end(log) < r->durable &&
+        must_hold(p, b->number + 1))
         oracle_violation(o, "S1",
                          "%s: broker %d comes back with %" PRId64
                          " records, but had %" PRId64 " on disk",
@@ -371,7 +382,8 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
         oracle_violation(
             o, "S6", "%s: broker %d's watermark %" PRId64 " is above its disk's %" PRId64,
             name(p), b->number + 1, watermark, log_durable(log));
-    if (log_end(log) < r->watermark && r->life == b->lives && !p->recovering)
+    if (log_end(log) < r->watermark && r->life == b->lives && !p->recovering &&
+        must_hold(p, b->number + 1))
         oracle_violation(o, "S15",
                          "%s: broker %d cuts its log at %" PRId64
                          ", below its watermark %" PRId64,
@@ -392,8 +404,27 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
 
 static void forget_replica(struct replica *r)
 {
+    bool wiped = r->wiped;
+
     history_release(&r->log);
-    *r = (struct replica){0};
+    *r = (struct replica){.wiped = wiped};
+}
+
+/* Once a new disk is known to the metadata, nobody may count on what the old one had. */
+static void look_at_brokers(struct oracle *o, const struct image *image)
+{
+    struct sim_partition *p;
+
+    for (int b = 0; b < (int)o->swarm->brokers; b++) {
+        const struct image_broker *ib = image_broker(image, b + 1);
+
+        if (!o->wiped[b] || ib == NULL ||
+            !uuid_equal(ib->directory, o->brokers[b].directory))
+            continue;
+        o->wiped[b] = false;
+        for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;)
+            p->replicas[b].wiped = false;
+    }
 }
 
 static void look_at(struct oracle *o, struct sim_broker *b, struct node *n, bool learned)
@@ -433,6 +464,8 @@ void oracle_turned(struct oracle *o, struct sim_broker *b)
 
         o->looked[b->number][i] = node_image(n)->applied;
         look_at(o, b, n, learned);
+        if (learned)
+            look_at_brokers(o, node_image(n));
     }
 }
 
@@ -457,8 +490,11 @@ void oracle_wiped(struct oracle *o, struct sim_broker *b)
 {
     struct sim_partition *p;
 
-    for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;)
+    for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;) {
         forget_replica(&p->replicas[b->number]);
+        p->replicas[b->number].wiped = true;
+    }
+    o->wiped[b->number] = true;
 }
 
 /* ---- what clients are told -----------------------------------------------------------
@@ -475,6 +511,15 @@ static void remember(struct oracle *o, struct sim_partition *p, int64_t base,
     o->promises[o->promise_count++] = (struct promise){p, base, *sent};
 }
 
+/* Our own copy is behind: what we do not know of may be committed all the same. */
+static bool is_reading(const struct sim_partition *p)
+{
+    for (int i = 0; i < BROKERS_MAX; i++)
+        if (p->replicas[i].reading != NULL)
+            return true;
+    return false;
+}
+
 void oracle_acked(struct oracle *o, struct uuid topic, int32_t partition, int64_t base,
                   const struct batch *sent, bool all)
 {
@@ -485,7 +530,7 @@ void oracle_acked(struct oracle *o, struct uuid topic, int32_t partition, int64_
     o->acked += (uint64_t)sent->count;
     if (!all || p->removed)
         return;
-    if (e == NULL || e->base != base || e->crc != sent->crc)
+    if ((e == NULL || e->base != base || e->crc != sent->crc) && !is_reading(p))
         oracle_violation(o, e != NULL && sent->producer_id >= 0 ? "S12" : "S1",
                          "%s: acknowledged at %" PRId64
                          ", but what is committed there is %s (committed up to %" PRId64
@@ -493,9 +538,10 @@ void oracle_acked(struct oracle *o, struct uuid topic, int32_t partition, int64_
                          name(p), base, e == NULL ? "nothing" : "another batch",
                          history_end(&p->committed));
     for (int i = 0; i < BROKERS_MAX; i++)
-        copies += p->replicas[i].durable > base;
+        copies += p->replicas[i].durable > base || p->replicas[i].wiped;
     for (size_t i = 0; i < p->in_sync_count; i++)
-        if (p->replicas[p->in_sync[i] - 1].durable < base + sent->count)
+        if (p->replicas[p->in_sync[i] - 1].durable < base + sent->count &&
+            !p->replicas[p->in_sync[i] - 1].wiped)
             oracle_violation(o, "S1",
                              "%s: %" PRId64 " is acknowledged and not on the "
                              "disk of broker %d, which is in sync",
@@ -524,7 +570,7 @@ void oracle_consumed(struct oracle *o, struct uuid topic, int32_t partition, int
         }
         got = entry_of(&b);
         e = history_at(&p->committed, got.base);
-        if (e == NULL || !entry_same(e, &got) || e->base != got.base)
+        if ((e == NULL || !entry_same(e, &got)) && !is_reading(p))
             oracle_violation(o, "S9",
                              "%s: a consumer got a batch at %" PRId64
                              " that is not committed",
@@ -645,6 +691,38 @@ bool oracle_can_lose(const struct oracle *o, const struct sim_broker *b)
             return false;
     }
     return true;
+}
+
+static void print_set(const char *what, const int32_t *numbers, size_t n)
+{
+    printf(" %s", what);
+    for (size_t i = 0; i < n; i++)
+        printf("%s%d", i ? "," : "", (int)numbers[i]);
+}
+
+void oracle_print(const struct oracle *o)
+{
+    static const char roles[] = "-LF";
+    const struct sim_partition *p;
+
+    for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;) {
+        printf("  %s t%d%s leader %d epoch %d/%d", name(p), p->topic,
+               p->removed ? " (removed)" : "", (int)p->leader, (int)p->leader_epoch,
+               (int)p->partition_epoch);
+        print_set("replicas ", p->members, p->member_count);
+        print_set("in sync ", p->in_sync, p->in_sync_count);
+        print_set("eligible ", p->eligible, p->eligible_count);
+        printf(" committed %" PRId64 "\n", history_end(&p->committed));
+        for (int b = 0; b < (int)o->swarm->brokers; b++) {
+            const struct replica *r = &p->replicas[b];
+
+            if (r->life > 0)
+                printf("      broker %d life %u: %c epoch %d, watermark %" PRId64
+                       ", disk %" PRId64 ", end %" PRId64 "\n",
+                       b + 1, r->life, roles[r->role], (int)r->epoch, r->watermark,
+                       r->durable, r->end);
+        }
+    }
 }
 
 uint64_t oracle_acked_records(const struct oracle *o)

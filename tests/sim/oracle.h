@@ -46,5 +46,8 @@ void oracle_finish(struct oracle *o);
 /* Whether the cluster can do without this broker's disk. */
 bool oracle_can_lose(const struct oracle *o, const struct sim_broker *b);
 
+/* What it knows of all partitions, for a report. */
+void oracle_print(const struct oracle *o);
+
 uint64_t oracle_acked_records(const struct oracle *o);
 uint64_t oracle_leader_changes(const struct oracle *o);

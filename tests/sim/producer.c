@@ -183,15 +183,15 @@ static bool lane_is_lost(struct lane *l)
     const struct client *c = &l->producer->client;
     struct shipment *s;
 
-    if (!c->topics[l->topic].known || l->partition >= c->topics[l->topic].count)
+    if (!c->topics[l->topic].known)
         return true;
-    if (uuid_equal(l->id, c->topics[l->topic].id))
-        return false;
-    while ((s = TAILQ_FIRST(&l->shipments)) != NULL)
-        drop(l, s);
-    l->id = c->topics[l->topic].id;
-    l->sequence = 0;
-    return false;
+    if (!uuid_equal(l->id, c->topics[l->topic].id)) {
+        while ((s = TAILQ_FIRST(&l->shipments)) != NULL)
+            drop(l, s);
+        l->id = c->topics[l->topic].id;
+        l->sequence = 0;
+    }
+    return l->partition >= c->topics[l->topic].count;
 }
 
 static bool has_room(const struct lane *l)

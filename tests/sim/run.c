@@ -49,6 +49,7 @@ static void report(const struct run *r)
     printf("\nVIOLATION %s: %s\n  seed %" PRIu64 ", event %" PRIu64 ", %.3f s\n  %s\n",
            v->id, v->text, r->o->seed, r->world.event_count, (double)r->world.now / 1e9,
            words);
+    oracle_print(r->oracle);
     for (int64_t i = 0; i < r->o->swarm.brokers; i++) {
         printf("  broker %d:\n", (int)i + 1);
         world_print(&r->world, (int32_t)i + 1, 12);
@@ -137,8 +138,7 @@ static void turned(void *ctx, struct sim_broker *b)
 
 static void died(void *ctx, struct sim_broker *b)
 {
-    (void)ctx;
-    (void)b;
+    oracle_turned(((struct run *)ctx)->oracle, b);
 }
 
 static void started(void *ctx, struct sim_broker *b)
