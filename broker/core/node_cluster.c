@@ -237,6 +237,9 @@ void node_cluster_close(struct node *n)
 
 void node_cluster_turn(struct node *n)
 {
+    /* Not before the controller, which may be here, has taken the partitions away. */
+    if (n->leaving && member_link_may_stop(n->member))
+        quorum_leave(n->quorum, n->now);
     quorum_turn(n->quorum, n->now);
     if (n->leader_changed) {
         n->leader_changed = false;
@@ -279,12 +282,13 @@ int64_t node_cluster_deadline(const struct node *n)
 void node_leave(struct node *n, struct instant now)
 {
     n->now = now;
+    n->leaving = true;
     member_link_leave(n->member, now);
 }
 
 bool node_may_stop(const struct node *n)
 {
-    return member_link_may_stop(n->member);
+    return member_link_may_stop(n->member) && quorum_has_left(n->quorum);
 }
 
 bool node_is_ready(const struct node *n, char why[static 160])

@@ -36,6 +36,7 @@ struct node {
     struct image image;
     struct image_watcher watcher; /* node_watch_image on this node */
     struct store *store;
+    bool leaving; /* node_leave was called */
     bool stopping;
     bool failed; /* the disk allows no promise any more: no acknowledgement leaves */
 

@@ -326,7 +326,8 @@ static void on_fetched(struct quorum *q, struct call *c, const ProtobufCMessage 
     }
     wait_a_little(q);
     if (a->error == STATUS_NOT_LEADER) /* it has stepped down */
-        raft_ended(&q->raft, c->epoch, -1, q->now);
+        raft_ended(&q->raft, c->epoch, successor_rank(q, a->successors, a->n_successors),
+                   q->now);
 }
 
 static void fetch_from(struct quorum *q, int32_t node_id, const struct endpoint *at,

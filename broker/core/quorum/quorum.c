@@ -65,7 +65,7 @@ void use_voters(struct quorum *q)
     const struct voter_set *newest = voters_newest(&q->voters);
 
     raft_set_voters(&q->raft, newest->voters, newest->count,
-                    voters_may_stand(&q->voters, q->raft.self), q->now);
+                    !q->leaving && voters_may_stand(&q->voters, q->raft.self), q->now);
 }
 
 /* A set counts from now on, committed or not. */
@@ -509,6 +509,8 @@ int64_t quorum_deadline(const struct quorum *q)
         return INT64_MAX;
     if (parked < first)
         first = parked;
+    if (q->left_ms > q->now.mono_ms && q->left_ms < first)
+        first = q->left_ms;
     if (q->snapshot_ms < first)
         first = q->snapshot_ms;
     if (leader_may_be_asked(q) && q->fetch_ms < first)
@@ -521,12 +523,34 @@ int64_t quorum_deadline(const struct quorum *q)
 /* ---- the end -------------------------------------------------------------------------
  */
 
+void quorum_leave(struct quorum *q, struct instant now)
+{
+    q->now = now;
+    if (q->leaving || q->raft.peer_count <= 1)
+        return;
+    q->leaving = true;
+    use_voters(q);
+    if (q->raft.role != RAFT_LEADER)
+        return;
+    q->left_ms = now.mono_ms + q->o.times.election_timeout;
+    leader_end(q);
+}
+
+bool quorum_has_left(const struct quorum *q)
+{
+    return q->raft.peer_count <= 1 ||
+           (q->raft.role != RAFT_LEADER &&
+            (q->raft.leader > 0 || q->now.mono_ms >= q->left_ms));
+}
+
 /* With nobody to hand over to, what was decided is still brought to an end. */
 void quorum_stop(struct quorum *q, struct instant now)
 {
     q->now = now;
     if (q->raft.role == RAFT_LEADER && q->raft.peer_count > 1 && !q->failed)
         leader_end(q);
+    if (q->raft.role != RAFT_LEADER)
+        parked_run(q); /* with the names of the successors */
     /* Half a snapshot would leave the node with an image that is not the one it uses. */
     while (is_installing(q) && !download_is_over(q))
         disk_poll(q->o.disk, true);

@@ -98,6 +98,10 @@ void quorum_turn(struct quorum *q, struct instant now);
 /* Timers and snapshots. */
 void quorum_tick(struct quorum *q, struct instant now);
 int64_t quorum_deadline(const struct quorum *q);
+/* Before a stop in good order: hand leadership over and do not stand again. It is over
+ * once another leader is known, or nobody took it. */
+void quorum_leave(struct quorum *q, struct instant now);
+bool quorum_has_left(const struct quorum *q);
 /* Hand leadership over, refuse what waits and was not decided yet with SHUTTING_DOWN. */
 void quorum_stop(struct quorum *q, struct instant now);
 

@@ -80,6 +80,8 @@ struct quorum {
     struct vote_file file;
     uint64_t writing; /* version of the state that is on its way to the file */
     bool open;
+    bool leaving;
+    int64_t left_ms; /* then it has waited long enough for a successor */
     bool stopped;
     bool failed;
 
@@ -102,6 +104,9 @@ struct quorum {
     size_t serving; /* pieces of snapshots */
     struct heard *heard;
     size_t heard_count;
+    int32_t successors[RAFT_VOTERS_MAX]; /* when it stepped down */
+    size_t successor_count;
+    int32_t successors_epoch;
     int64_t announce_ms; /* next BEGIN_EPOCH to those who have not fetched */
 
     /* As one who has a leader, or looks for one. */
@@ -153,6 +158,8 @@ void votes_ask(struct quorum *q);
 bool leader_is_unknown(const struct quorum *q); /* to some voter, as far as we hear */
 void leader_announce(struct quorum *q);
 void leader_end(struct quorum *q); /* resign in good order */
+/* At which place of a list of successors this node is, -1 if at none. */
+int successor_rank(const struct quorum *q, const int32_t *list, size_t count);
 void on_vote(struct quorum *q, struct request *r);
 void on_begin(struct quorum *q, struct request *r);
 void on_end(struct quorum *q, struct request *r);

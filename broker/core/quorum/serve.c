@@ -7,6 +7,8 @@
 #include "broker/core/quorum/records.h"
 #include "proto/base/check.h"
 
+#include <string.h>
+
 enum { FETCH_BYTES = 1024 * 1024, PIECE_BYTES = 1024 * 1024, PARKED_MAX = 1024 };
 
 static bool leads_in(const struct quorum *q, int32_t epoch)
@@ -52,6 +54,18 @@ static bool is_same(struct quorum *q, const Leat__QuorumFetchRequest *f,
 /* ---- answering -----------------------------------------------------------------------
  */
 
+/* Sooner than END_EPOCH may come, for which there may be no connection yet. */
+static void name_successors(const struct quorum *q, struct parked *p)
+{
+    size_t bytes = q->successor_count * sizeof *q->successors;
+
+    p->answer.successors = request_alloc(p->request, bytes + 1);
+    if (p->answer.successors == NULL)
+        return;
+    memcpy(p->answer.successors, q->successors, bytes);
+    p->answer.n_successors = q->successor_count;
+}
+
 static void finish(struct quorum *q, struct parked *p, int error)
 {
     Leat__QuorumFetchResponse *a = &p->answer;
@@ -61,6 +75,8 @@ static void finish(struct quorum *q, struct parked *p, int error)
     a->view = view_for(q, p->request);
     a->high_watermark = q->raft.role == RAFT_LEADER ? known_watermark(q) : -1;
     a->log_start = log_start(log);
+    if (error == STATUS_NOT_LEADER && q->successors_epoch == p->request_epoch)
+        name_successors(q, p);
     answer_saved(q, p->request, &a->base);
 }
 

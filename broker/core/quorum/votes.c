@@ -190,18 +190,25 @@ static void on_ended(struct quorum *q, struct call *c, const ProtobufCMessage *m
 void leader_end(struct quorum *q)
 {
     Leat__EndEpochRequest e = LEAT__END_EPOCH_REQUEST__INIT;
-    int32_t next[RAFT_VOTERS_MAX];
 
-    e.epoch = q->raft.state.epoch;
+    q->successors_epoch = e.epoch = q->raft.state.epoch;
+    q->successor_count = e.n_successors = raft_successors(&q->raft, q->successors);
+    e.successors = q->successors;
     e.leader_id = q->o.node_id;
-    e.n_successors = raft_successors(&q->raft, next);
-    e.successors = next;
     raft_resign(&q->raft, q->now);
     for (size_t i = 0; i < e.n_successors; i++) {
-        const struct raft_peer *p = raft_peer(&q->raft, next[i]);
+        const struct raft_peer *p = raft_peer(&q->raft, e.successors[i]);
 
-        call_start(q, next[i], &p->voter.at, RPC_END_EPOCH, &e.base, on_ended);
+        call_start(q, e.successors[i], &p->voter.at, RPC_END_EPOCH, &e.base, on_ended);
     }
+}
+
+int successor_rank(const struct quorum *q, const int32_t *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == q->o.node_id)
+            return (int)i;
+    return -1;
 }
 
 void on_end(struct quorum *q, struct request *r)
@@ -209,18 +216,15 @@ void on_end(struct quorum *q, struct request *r)
     const Leat__EndEpochRequest *e = ANSWER_AS(Leat__EndEpochRequest, r->header);
     static const struct endpoint nowhere;
     Leat__EndEpochResponse *a = request_alloc(r, sizeof *a);
-    int rank = -1;
 
     if (a == NULL) {
         request_refuse(r, STATUS_THROTTLED, NULL);
         return;
     }
-    for (size_t i = 0; i < e->n_successors && rank < 0; i++)
-        if (e->successors[i] == q->o.node_id)
-            rank = (int)i;
     raft_hear(&q->raft, e->epoch, -1, &nowhere, q->now);
     if (e->leader_id == q->raft.leader)
-        raft_ended(&q->raft, e->epoch, rank, q->now);
+        raft_ended(&q->raft, e->epoch, successor_rank(q, e->successors, e->n_successors),
+                   q->now);
     leat__end_epoch_response__init(a);
     a->view = view_for(q, r);
     answer_saved(q, r, &a->base);

@@ -499,6 +499,11 @@ void quorums_free(struct quorums *s)
     free(s);
 }
 
+struct instant quorums_now(const struct quorums *s)
+{
+    return s->now;
+}
+
 void quorums_run_ms(struct quorums *s, int64_t ms)
 {
     for (int64_t until = s->now.mono_ms + ms; s->now.mono_ms < until;) {

@@ -16,6 +16,7 @@ struct quorums;
 struct quorums *quorums_new(unsigned nodes, unsigned voters, uint64_t seed);
 void quorums_free(struct quorums *s);
 
+struct instant quorums_now(const struct quorums *s);
 void quorums_run_ms(struct quorums *s, int64_t ms);
 void quorums_lose(struct quorums *s, unsigned per_mille);
 void quorums_cut_off(struct quorums *s, unsigned node, bool cut);

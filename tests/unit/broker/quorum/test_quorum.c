@@ -108,6 +108,24 @@ START_TEST(stopping_hands_over)
 }
 END_TEST
 
+/* And who leaves first hands over while it is still up. */
+START_TEST(leaving_waits_for_the_successor)
+{
+    struct quorums *s = quorums_new(3, 3, 12);
+    unsigned leader;
+
+    settle(s);
+    leader = quorums_leader(s);
+    quorum_leave(quorums_at(s, leader), quorums_now(s));
+    ck_assert(!quorum_has_left(quorums_at(s, leader)));
+    quorums_run_ms(s, 100);
+    ck_assert(quorum_has_left(quorums_at(s, leader)));
+    ck_assert_uint_ne(quorums_leader(s), 0);
+    ck_assert_uint_ne(quorums_leader(s), leader);
+    quorums_free(s);
+}
+END_TEST
+
 static void grow(struct quorums *s)
 {
     for (int i = 0; i < 24; i++) {
@@ -348,6 +366,7 @@ int main(void)
     tcase_add_test(fair, only_the_leader_decides);
     tcase_add_test(fair, a_cut_off_leader_gives_up);
     tcase_add_test(fair, stopping_hands_over);
+    tcase_add_test(fair, leaving_waits_for_the_successor);
     tcase_add_test(fair, who_is_far_behind_gets_a_snapshot);
     tcase_add_test(fair, voters_come_and_go);
     tcase_add_test(fair, a_new_disk_is_a_new_voter);
