@@ -445,7 +445,7 @@ size_t raft_successors(const struct raft *r, int32_t out[static RAFT_VOTERS_MAX]
         const struct raft_peer *p = &r->peers[i];
         size_t at = count;
 
-        if (is_voter_key(&p->voter, &r->self))
+        if (p->voter.node_id == r->self.node_id)
             continue;
         for (; at > 0 && acked[at - 1] < p->acked; at--) {
             acked[at] = acked[at - 1];
