@@ -226,6 +226,7 @@ void node_stop(struct node *n, struct instant now)
     n->now = now;
     n->stopping = true;
     fetches_stop(n);
+    node_stop_partitions(n);
     fetchers_stop(n->fetchers);
     if (n->quorum != NULL) {
         dynamic_stop(n->dynamic);

@@ -91,6 +91,7 @@ void node_open_partitions(struct node *n);
 /* The image was replaced as a whole: what both know goes on, what is gone goes. */
 void node_adopt_image(struct node *n, struct image *before);
 void node_retry_partitions(struct node *n); /* those that are offline */
+void node_stop_partitions(struct node *n);
 void node_close_partitions(struct node *n);
 void node_tell_groups(struct node *n); /* what changed, once per batch of records */
 

@@ -152,6 +152,16 @@ void node_retry_partitions(struct node *n)
     }
 }
 
+void node_stop_partitions(struct node *n)
+{
+    struct topic *topic;
+
+    for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));)
+        for (int32_t number = 0; number < topic->partition_count; number++)
+            if (topic->partitions[number].local != NULL)
+                partition_stop(topic->partitions[number].local);
+}
+
 static void remove_topic(struct node *n, struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {

@@ -67,6 +67,12 @@ static void end_waits(struct partition *p, enum status status)
     tell_watchers(p, true);
 }
 
+void partition_stop(struct partition *p)
+{
+    if (p->in_sync_count > 1)
+        answer_waiters(&p->waiting[ACK_ALL], INT64_MAX, STATUS_SHUTTING_DOWN);
+}
+
 void partition_await(struct partition *p, enum ack ack, struct ack_waiter *w)
 {
     struct ack_waiter *before = TAILQ_LAST(&p->waiting[ack], ack_waiters);

@@ -135,6 +135,9 @@ void partition_renewed(struct partition *p, struct log *log, int64_t offset);
 /* Only without a machine: that is renewed by a snapshot. */
 void partition_reset(struct partition *p, struct store *store, int64_t offset);
 
+/* This broker stops: those who wait for other replicas will not hear of them here. */
+void partition_stop(struct partition *p);
+
 void partition_await(struct partition *p, enum ack ack, struct ack_waiter *w);
 void partition_forget(struct partition *p, enum ack ack, struct ack_waiter *w);
 void partition_watch(struct partition *p, struct watcher *w);

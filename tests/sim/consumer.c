@@ -110,6 +110,7 @@ static void fetch(struct page *g, int from)
     p.offset = g->offset;
     p.max_bytes = (uint32_t)chance_log(&c->random, 64, 65536);
     p.last_epoch = g->epoch;
+    p.leader_epoch = c->topics[g->topic].epoch[g->partition];
     g->ask.api = RPC_FETCH;
     g->ask.timeout_ms = q.max_wait_ms + 1000;
     g->ask.done = on_fetched;
@@ -133,6 +134,12 @@ static void on_step(struct event *e)
         g->id = c->topics[g->topic].id;
         g->offset = 0;
         g->epoch = 0;
+    }
+    /* A leader of an epoch before what was read is not the leader any more. */
+    if (c->topics[g->topic].epoch[g->partition] < g->epoch) {
+        client_refresh(c);
+        step_later(g, 100 * MILLISECOND);
+        return;
     }
     fetch(g, leader);
 }
