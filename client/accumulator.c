@@ -50,6 +50,7 @@ static struct parcel *parcel_new(struct accumulator *a, struct lane *lane)
     p->bytes = 0;
     p->tries = 0;
     p->maybe_sent = false;
+    p->numbered = false;
     p->code = 0;
     p->base_offset = -1;
     p->text[0] = '\0';
@@ -75,14 +76,55 @@ void parcel_retire(struct accumulator *a, struct parcel *p)
     a->spare_count++;
 }
 
+/* Sequence numbers go from 0 to INT32_MAX and then begin anew (KAFKA-7692). */
+static int32_t sequence_after(int32_t sequence, int32_t count)
+{
+    return (int32_t)(((uint32_t)sequence + (uint32_t)count) & INT32_MAX);
+}
+
+static struct build_producer number(struct parcel *p)
+{
+    struct lane *lane = p->lane;
+
+    if (lane->producer_id < 0)
+        return (struct build_producer){-1, -1, -1};
+    if (!p->numbered) {
+        p->numbered = true;
+        p->sequence = lane->next_sequence;
+        lane->next_sequence = sequence_after(lane->next_sequence, p->count);
+    }
+    return (struct build_producer){lane->producer_id, lane->producer_epoch, p->sequence};
+}
+
+void lane_number(struct lane *lane, int64_t producer_id, int16_t producer_epoch)
+{
+    struct parcel *p;
+
+    CHECK(!lane->sending);
+    lane->producer_id = producer_id;
+    lane->producer_epoch = producer_epoch;
+    lane->next_sequence = 0;
+    lane->renumber = false;
+    TAILQ_FOREACH (p, &lane->parcels, link) {
+        struct build_producer now;
+
+        CHECK(!p->maybe_sent);
+        p->numbered = false;
+        if (p->batch.data == NULL)
+            continue;
+        now = number(p);
+        batch_stamp_producer((uint8_t *)(uintptr_t)p->batch.data, p->batch.len, now.id,
+                             now.epoch, now.base_sequence);
+    }
+}
+
 enum status parcel_finish(struct parcel *p, enum codec codec)
 {
-    const struct build_producer nobody = {-1, -1, -1};
     enum status st;
 
     if (p->batch.data != NULL)
         return STATUS_OK;
-    st = build_finish(&p->build, codec, nobody, &p->batch);
+    st = build_finish(&p->build, codec, number(p), &p->batch);
     if (st) {
         p->build.squeezed.failed = false; /* the next attempt may find memory */
         return st;
@@ -330,6 +372,9 @@ enum status lane_split(struct accumulator *a, struct lane *lane)
     }
     half[0]->opened_ms = half[1]->opened_ms = from->opened_ms;
     half[0]->maybe_sent = half[1]->maybe_sent = from->maybe_sent;
+    half[0]->numbered = half[1]->numbered = from->numbered;
+    half[0]->sequence = from->sequence;
+    half[1]->sequence = sequence_after(from->sequence, half[0]->count);
     TAILQ_INSERT_HEAD(&lane->parcels, half[0], link);
     TAILQ_INSERT_AFTER(&lane->parcels, half[0], half[1], link);
     TAILQ_REMOVE(&lane->parcels, from, link);
@@ -396,6 +441,7 @@ enum status lanes_grow(struct lanes *t, int32_t count)
         lane->topic = t;
         lane->partition = t->count;
         lane->parcel_max = parcel_max(t->accumulator);
+        lane->producer_id = -1;
         TAILQ_INIT(&lane->parcels);
         t->at[t->count++] = lane;
     }

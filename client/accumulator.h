@@ -60,8 +60,10 @@ struct parcel {
     int64_t opened_ms;
     size_t bytes; /* counted against buffer.bytes */
     unsigned tries;
-    size_t place;    /* in the request that carries it */
-    bool maybe_sent; /* an answer was lost */
+    size_t place;     /* in the request that carries it */
+    bool maybe_sent;  /* an answer was lost */
+    bool numbered;    /* its records have numbers in the lane's sequence, */
+    int32_t sequence; /* from this one on */
     /* The outcome. */
     struct notice notice;
     int32_t told; /* callbacks that ran */
@@ -81,6 +83,12 @@ struct lane {
     bool sending;      /* a request with its first parcels is on its way */
     int64_t retry_ms;  /* not before */
     size_t parcel_max; /* a parcel grows no further */
+    /* The producer as the partition knows it (KIP-98). A parcel that is given up leaves a
+     * gap in the numbers, so the lane begins anew under the next epoch. */
+    int64_t producer_id; /* -1: not numbered */
+    int16_t producer_epoch;
+    int32_t next_sequence;
+    bool renumber; /* before anything more is sent */
 };
 
 /* A record that waits for its topic's partitions to be known. One allocation. */
@@ -152,9 +160,14 @@ STATUS_MUST_CHECK enum status accumulator_append(struct accumulator *a, struct l
                                                  const struct item *item,
                                                  struct parcel **opened);
 
-/* Close the batch of the lane's first parcel, so that it can be sent. Slow (compression,
+/* Close the batch of a parcel, so that it can be sent, and number its records if its lane
+ * has a producer. Parcels of a lane are closed in their order. Slow (compression,
  * checksum): without the lock. */
 STATUS_MUST_CHECK enum status parcel_finish(struct parcel *p, enum codec codec);
+
+/* Begin to number anew, as this producer and epoch: what is closed already is numbered
+ * again. Nothing of the lane may be on its way, or in doubt. */
+void lane_number(struct lane *lane, int64_t producer_id, int16_t producer_epoch);
 
 /* Take the first parcel off its lane: it is delivered, or failed. */
 struct parcel *lane_take(struct accumulator *a, struct lane *lane);

@@ -133,8 +133,7 @@ static struct connection *pick_node(struct call *call, int32_t id, enum status *
     return cluster_node(call->cluster, id);
 }
 
-/* Groups are coordinated, and topics managed, by the controller. Before it is known any
- * broker is as good: it answers, or says who would. */
+/* Topics are managed by the controller, but any broker carries requests there. */
 static struct connection *pick_controller(struct call *call)
 {
     struct connection *c = cluster_node(call->cluster, call->cluster->controller_id);
@@ -142,12 +141,20 @@ static struct connection *pick_controller(struct call *call)
     return c != NULL ? c : cluster_any(call->cluster);
 }
 
+/* Before it is known any broker is as good: it answers, or says that it is another. */
+static struct connection *pick_coordinator(struct call *call)
+{
+    struct connection *c = cluster_node(call->cluster, call->cluster->coordinator_id);
+
+    return c != NULL ? c : pick_controller(call);
+}
+
 static struct connection *pick(struct call *call, enum status *why)
 {
     switch (call->target) {
     case CALL_ANY: return cluster_any(call->cluster);
-    case CALL_CONTROLLER:
-    case CALL_COORDINATOR: return pick_controller(call);
+    case CALL_CONTROLLER: return pick_controller(call);
+    case CALL_COORDINATOR: return pick_coordinator(call);
     case CALL_NODE: return pick_node(call, call->node, why);
     case CALL_LEADER: return pick_leader(call, why);
     }

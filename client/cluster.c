@@ -116,26 +116,41 @@ static int reluctance(const struct connection *c)
     return 3;
 }
 
-static void consider(struct connection **best, struct connection *c)
+/* The best so far, how many are as good, and how many of these are to be passed over. */
+struct choice {
+    struct connection *best;
+    size_t equals, skip;
+};
+
+static void consider(struct choice *choice, struct connection *c)
 {
-    if (*best == NULL || reluctance(c) < reluctance(*best) ||
-        (reluctance(c) == 3 && reluctance(*best) == 3 &&
-         c->timer.node.at_ms < (*best)->timer.node.at_ms))
-        *best = c;
+    struct connection *best = choice->best;
+
+    if (best == NULL || reluctance(c) < reluctance(best) ||
+        (reluctance(c) == 3 && reluctance(best) == 3 &&
+         c->timer.node.at_ms < best->timer.node.at_ms)) {
+        choice->best = c;
+        choice->equals = 1;
+    } else if (reluctance(c) == reluctance(best) && reluctance(c) < 3 &&
+               choice->equals++ <= choice->skip) {
+        choice->best = c;
+    }
 }
 
+/* After a failure the next one of those that are as good: what one broker does not know,
+ * another may. */
 struct connection *cluster_any(struct cluster *c)
 {
-    struct connection *best = NULL;
+    struct choice choice = {.skip = c->failures};
     struct server *s;
     struct node *n;
 
     for (size_t i = 0; (n = map_next(&c->nodes, &i)) != NULL;)
-        consider(&best, &n->connection);
+        consider(&choice, &n->connection);
     TAILQ_FOREACH (s, &c->servers, link)
-        consider(&best, &s->connection);
-    CHECK(best != NULL);
-    return best;
+        consider(&choice, &s->connection);
+    CHECK(choice.best != NULL);
+    return choice.best;
 }
 
 struct node *cluster_find(struct cluster *c, int32_t node_id)

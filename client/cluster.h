@@ -60,6 +60,7 @@ struct cluster {
     int64_t asked_ms; /* when the last one began */
     unsigned failures;
     int32_t controller_id;
+    int32_t coordinator_id; /* of all groups; 0: unknown */
     struct uuid cluster_id;
     enum status last;
     char last_text[256]; /* why the last refresh failed */

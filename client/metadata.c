@@ -90,11 +90,14 @@ static enum status apply_topic(struct cluster *c, const Leat__TopicInfo *info)
         t->generation++;
     } else if (!uuid_equal(t->id, id)) {
         t->generation++;
+        memset(t->partitions, 0, info->n_partitions * sizeof t->partitions[0]);
     }
     t->id = id;
+    /* A broker that lags must not undo what a better one has said. */
     for (int32_t i = 0; i < t->partition_count; i++)
-        t->partitions[i] = (struct topic_partition){info->partitions[i]->leader,
-                                                    info->partitions[i]->leader_epoch};
+        if (info->partitions[i]->leader_epoch >= t->partitions[i].leader_epoch)
+            t->partitions[i] = (struct topic_partition){
+                info->partitions[i]->leader, info->partitions[i]->leader_epoch};
     return STATUS_OK;
 }
 
@@ -106,6 +109,7 @@ enum status metadata_apply(struct cluster *c, const Leat__MetadataResponse *m)
         return STATUS_PROTOCOL;
     uuid_from((struct bytes){m->cluster_id.data, m->cluster_id.len}, &c->cluster_id);
     c->controller_id = m->controller_id;
+    c->coordinator_id = m->coordinator_id;
     for (size_t i = 0; i < m->n_brokers && !st; i++)
         st = apply_broker(c, m->brokers[i]);
     for (size_t i = 0; i < m->n_topics && !st; i++)

@@ -30,6 +30,8 @@ static void read_conf(struct leat_producer *p)
     p->linger_ms = conf_number(p->conf, CONF_LINGER);
     p->delivery_ms = conf_number(p->conf, CONF_DELIVERY_TIMEOUT);
     p->in_flight_max = (size_t)conf_number(p->conf, CONF_MAX_IN_FLIGHT);
+    p->idempotent = p->acks == -1 && conf_number(p->conf, CONF_IDEMPOTENCE) != 0;
+    p->id = -1;
     accumulator_init(&p->accumulator, (size_t)conf_number(p->conf, CONF_BATCH_BYTES),
                      (size_t)conf_number(p->conf, CONF_BUFFER_BYTES),
                      p->delivered != NULL);
@@ -66,6 +68,11 @@ leat_producer *leat_producer_open(leat_client *client, const leat_conf *conf,
     p->listener.changed = producer_on_metadata;
     engine_lock(&client->engine);
     st = timer_init(&client->engine, &p->timer, producer_on_timer);
+    if (!st) {
+        st = call_init(&p->id_call, &client->cluster, producer_on_id);
+        if (st)
+            timer_release(&client->engine, &p->timer);
+    }
     if (!st) {
         cluster_listen(&client->cluster, &p->listener);
         client_attach(client, &p->attachment);
@@ -330,6 +337,7 @@ static size_t stop(struct leat_producer *p)
     notice_cancel(e, &p->stage_notice);
     left = producer_fail_all(p, LEAT_E_CLOSED);
     task_cancel(e, &p->task);
+    call_release(&p->id_call);
     timer_release(e, &p->timer);
     client_detach(p->client, &p->attachment);
     engine_unlock(e);

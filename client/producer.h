@@ -6,6 +6,7 @@
 #pragma once
 
 #include "client/accumulator.h"
+#include "client/call.h"
 #include "client/client.h"
 
 struct shipment;
@@ -24,6 +25,10 @@ struct leat_producer {
     int64_t linger_ms;
     int64_t delivery_ms;
     size_t in_flight_max;
+    bool idempotent; /* batches are numbered */
+    int64_t id;      /* as which; -1: not known yet */
+    struct call id_call;
+    int64_t id_retry_ms;
 
     struct accumulator accumulator;
     struct map topics;  /* struct lanes by name */
@@ -58,6 +63,19 @@ bool producer_unstage_notice(struct notice *n, int max, int *ran);
 /* Fail what is staged for `t` since before `before_ms`. */
 void producer_fail_staged(struct leat_producer *p, struct lanes *t, int64_t before_ms,
                           int code);
+
+/* ---- number.c ---- */
+
+/* Batches may be sent: they need no number, or we have an id. If not, it is asked for. */
+bool producer_has_id(struct leat_producer *p, int64_t now_ms);
+void producer_on_id(struct call *call, const struct answer *answer);
+/* Lanes that a parcel was given up in begin to number anew; what was sent of them and
+ * never answered cannot be sent again, so it fails. */
+void producer_renumber(struct leat_producer *p);
+/* The broker does not see our numbers as we do. */
+bool producer_is_out_of_step(int code);
+/* Whether a batch that was refused so may be stored all the same. */
+bool producer_leaves_doubt(int code);
 
 /* ---- ship.c ---- */
 

@@ -11,6 +11,7 @@
 
 enum {
     SHIPMENT_PARCELS = 256,
+    NUMBERED_PARCELS = 5,
     SHIPMENT_BYTES = 1024 * 1024,
     /* A lane that is alone waits for one answer at a time, so it takes more along. */
     SHIPMENT_BYTES_ALONE = 4 * 1024 * 1024,
@@ -46,6 +47,7 @@ void producer_fail_first(struct leat_producer *p, struct lane *lane, int code,
 {
     if (lane_first(lane)->maybe_sent)
         code = LEAT_E_MAYBE_PERSISTED;
+    lane->renumber |= lane_first(lane)->numbered;
     finish_first(p, lane, code, -1, text);
 }
 
@@ -79,6 +81,20 @@ static bool passing(int code)
     return code < 0 || status_is_retriable(code);
 }
 
+/* The broker expects another number. What it cannot have seen is numbered anew; what it
+ * may have stored under its old number is not ours to send again. */
+static void out_of_step(struct leat_producer *p, struct parcel *parcel, int code,
+                        const char *text)
+{
+    struct lane *lane = parcel->lane;
+
+    lane->renumber = true;
+    if (parcel->maybe_sent)
+        producer_fail_first(p, lane, code, text);
+    else
+        put_back(p, parcel, code, text);
+}
+
 static void judge(struct leat_producer *p, struct parcel *parcel, int code,
                   int64_t base_offset, const char *text)
 {
@@ -86,12 +102,16 @@ static void judge(struct leat_producer *p, struct parcel *parcel, int code,
     bool too_large =
         code == STATUS_MESSAGE_TOO_LARGE || code == STATUS_RECORD_LIST_TOO_LARGE;
 
+    if (p->idempotent && producer_leaves_doubt(code))
+        parcel->maybe_sent = true;
     /* One before it stays, and so does this one: the broker has refused it, too, or
      * nobody knows. */
     if (lane_first(lane) != parcel)
         return;
     if (code == STATUS_OK)
         finish_first(p, lane, LEAT_OK, base_offset, "");
+    else if (producer_is_out_of_step(code))
+        out_of_step(p, parcel, code, text);
     else if (too_large && parcel->count > 1 && !lane_split(&p->accumulator, lane))
         lane->retry_ms = 0;
     else if (passing(code))
@@ -324,12 +344,15 @@ static int32_t destination(struct leat_producer *p, struct lane *lane, int64_t n
 
 /* The lane's first parcel, and those behind it that are closed: the last one may still
  * grow. */
-static size_t take_parcels(struct lane *lane, struct parcel **out, size_t room,
-                           size_t most, size_t *bytes)
+static size_t take_parcels(const struct leat_producer *p, struct lane *lane,
+                           struct parcel **out, size_t room, size_t most, size_t *bytes)
 {
     struct parcel *parcel = lane_first(lane);
     size_t n = 0;
 
+    /* Of so many batches a broker knows whether it has them (KIP-98). */
+    if (p->idempotent && room > NUMBERED_PARCELS)
+        room = NUMBERED_PARCELS;
     do {
         parcel->place = n;
         out[n++] = parcel;
@@ -359,7 +382,7 @@ static size_t choose(struct leat_producer *p, int64_t now, struct parcel **out,
         if (to >= 0 && (*node < 0 || *node == to)) {
             *node = to;
             lane->sending = true;
-            n += take_parcels(lane, out + n, SHIPMENT_PARCELS - n, most, &bytes);
+            n += take_parcels(p, lane, out + n, SHIPMENT_PARCELS - n, most, &bytes);
             TAILQ_REMOVE(&p->accumulator.active, lane, link);
             TAILQ_INSERT_TAIL(&p->accumulator.active, lane, link);
         }
@@ -481,6 +504,9 @@ static void schedule(struct leat_producer *p, int64_t now)
         if (!TAILQ_EMPTY(&t->stage) &&
             TAILQ_FIRST(&t->stage)->staged_ms + p->delivery_ms < at)
             at = TAILQ_FIRST(&t->stage)->staged_ms + p->delivery_ms;
+    if (p->idempotent && p->id < 0 && at < INT64_MAX && p->id_retry_ms > now &&
+        p->id_retry_ms < at)
+        at = p->id_retry_ms;
     if (at < INT64_MAX)
         timer_set_at(&p->client->engine, &p->timer, at);
     else
@@ -500,8 +526,11 @@ void producer_ship(struct engine_task *task)
     int64_t now = engine_now_ms();
 
     expire(p, now);
-    while (ship_some(p, now))
-        ;
+    if (producer_has_id(p, now)) {
+        producer_renumber(p);
+        while (ship_some(p, now))
+            ;
+    }
     schedule(p, engine_now_ms());
 }
 

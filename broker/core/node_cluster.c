@@ -37,7 +37,8 @@ static void heard(struct node *n, struct errand *e)
 static bool views_differ(const struct cluster_view *a, const struct cluster_view *b)
 {
     return a->controller != b->controller || a->broker_epoch != b->broker_epoch ||
-           a->heard != b->heard || a->controller_at.port != b->controller_at.port ||
+           a->heard != b->heard || a->knows != b->knows ||
+           a->controller_at.port != b->controller_at.port ||
            strcmp(a->controller_at.host, b->controller_at.host) != 0;
 }
 
@@ -48,6 +49,7 @@ static void look(struct node *n)
     view.controller = quorum_leader(n->quorum, &view.controller_at);
     view.broker_epoch = member_link_epoch(n->member);
     view.heard = member_link_is_heard(n->member, n->now);
+    view.knows = n->view.knows || member_link_is_active(n->member);
     if (!views_differ(&view, &n->view))
         return;
     n->view = view;

@@ -65,6 +65,7 @@ struct node {
         struct endpoint controller_at;
         int64_t broker_epoch;
         bool heard;
+        bool knows; /* the metadata was complete at least once since the start */
     } view;
 
     /* Shard 0 only. */

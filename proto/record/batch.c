@@ -131,3 +131,13 @@ void batch_stamp(uint8_t *data, int64_t base_offset, int32_t leader_epoch)
     store_u64(data + BATCH_AT_BASE_OFFSET, (uint64_t)base_offset);
     store_u32(data + BATCH_AT_LEADER_EPOCH, (uint32_t)leader_epoch);
 }
+
+void batch_stamp_producer(uint8_t *data, size_t len, int64_t producer_id,
+                          int16_t producer_epoch, int32_t base_sequence)
+{
+    store_u64(data + BATCH_AT_PRODUCER_ID, (uint64_t)producer_id);
+    store_u16(data + BATCH_AT_PRODUCER_EPOCH, (uint16_t)producer_epoch);
+    store_u32(data + BATCH_AT_BASE_SEQUENCE, (uint32_t)base_sequence);
+    store_u32(data + BATCH_AT_CRC,
+              crc32c(0, data + BATCH_AT_ATTRIBUTES, len - BATCH_AT_ATTRIBUTES));
+}

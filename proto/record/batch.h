@@ -73,6 +73,10 @@ STATUS_MUST_CHECK enum status batch_verify(struct bytes data, struct batch *out)
 
 /* Give the batch its place in the log. `data` is the start of the batch. */
 void batch_stamp(uint8_t *data, int64_t base_offset, int32_t leader_epoch);
+/* Give a whole batch of `len` bytes to another producer, or another place in its
+ * sequence; the checksum follows. Nobody may have seen the batch yet. */
+void batch_stamp_producer(uint8_t *data, size_t len, int64_t producer_id,
+                          int16_t producer_epoch, int32_t base_sequence);
 
 static inline int64_t batch_next_offset(const struct batch *b)
 {

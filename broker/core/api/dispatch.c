@@ -97,6 +97,13 @@ void request_refuse_memory(struct request *r)
     request_refuse(r, STATUS_THROTTLED, "the request needs more memory than one may use");
 }
 
+/* What may be asked of a broker that does not know the cluster yet. */
+static bool is_for_operators(uint16_t api)
+{
+    return api == RPC_HELLO || api == RPC_DESCRIBE_CLUSTER ||
+           api == RPC_DESCRIBE_QUORUM || api == RPC_DESCRIBE_CONFIG;
+}
+
 void node_request(struct node *n, struct request *r, struct instant now)
 {
     const struct route *route = &routes[r->row->api];
@@ -111,6 +118,8 @@ void node_request(struct node *n, struct request *r, struct instant now)
         request_refuse(r, STATUS_CLUSTER_AUTHORIZATION_FAILED, NULL);
     else if (n->stopping)
         request_refuse(r, STATUS_SHUTTING_DOWN, NULL);
+    else if (!n->view.knows && r->peer < 0 && !is_for_operators(r->row->api))
+        request_refuse(r, STATUS_NOT_READY, NULL);
     else if (route->where == HERE)
         route->run(n, r);
     else

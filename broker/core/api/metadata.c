@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/api/api.h"
+#include "broker/core/group/coordinator.h"
 
 #include <string.h>
 
@@ -115,6 +116,13 @@ static bool describe_brokers(const struct node *n, struct request *r,
     return true;
 }
 
+static int32_t coordinator_of(const struct node *n)
+{
+    const struct topic *t = image_topic_by_id(&n->image, groups_topic_id);
+
+    return t != NULL && t->partitions[0].leader > 0 ? t->partitions[0].leader : 0;
+}
+
 void handle_metadata(struct node *n, struct request *r)
 {
     const Leat__MetadataRequest *q = REQUEST_AS(Leat__MetadataRequest, r);
@@ -130,5 +138,6 @@ void handle_metadata(struct node *n, struct request *r)
     }
     a->cluster_id = (ProtobufCBinaryData){UUID_BYTES, n->o.cluster_id.id};
     a->controller_id = node_controller(n, &at);
+    a->coordinator_id = coordinator_of(n);
     request_answer(r, &a->base);
 }
