@@ -210,6 +210,30 @@ static enum status remove_voter(const struct quorum *q, struct change *c, int32_
     return STATUS_OK;
 }
 
+static bool is_alive(const struct quorum *q, const struct voter *v)
+{
+    const struct heard *h = heard_find(q, &(struct raft_key){v->node_id, v->directory});
+
+    return (v->node_id == q->o.node_id && uuid_equal(v->directory, q->o.directory)) ||
+           (h != NULL && h->at_ms >= q->now.mono_ms - 2 * q->o.times.fetch_timeout);
+}
+
+/* A set most of whose voters are gone could never be changed again. */
+static enum status check_alive(const struct quorum *q, struct change *c,
+                               const struct voter *set, size_t count)
+{
+    size_t alive = 0;
+
+    for (size_t i = 0; i < count; i++)
+        alive += is_alive(q, &set[i]);
+    if (2 * alive > count)
+        return STATUS_OK;
+    return refuse(c, STATUS_INELIGIBLE_REPLICA,
+                  "only %zu of the %zu voters that there would be are up; start the "
+                  "others, or remove those first that are gone",
+                  alive, count);
+}
+
 static enum status put_voters(struct alteration *a, struct change *c,
                               const struct voter *set, size_t count)
 {
@@ -247,6 +271,8 @@ static enum status decide(struct proposal *p, struct change *c)
                           : "another change of the voters is under way; try again");
     st = wish->add != 0 ? add_voter(q, c, wish->add, set, &count)
                         : remove_voter(q, c, wish->remove, set, &count);
+    if (!st)
+        st = check_alive(q, c, set, count);
     return st ? st : put_voters(a, c, set, count);
 }
 

@@ -30,7 +30,7 @@ void tell(struct quorum *q, enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    q->o.on_log(q->o.ctx, level, "quorum", text);
+    q->o.on_log(q->o.ctx, (int)level, "quorum", text);
 }
 
 void fail(struct quorum *q, const char *what)

@@ -201,6 +201,28 @@ START_TEST(voters_come_and_go)
 }
 END_TEST
 
+/* With one of three gone, a second one may not be taken out: the two that were left
+ * could not even elect. */
+START_TEST(a_majority_must_be_left)
+{
+    struct quorums *s = quorums_new(3, 3, 13);
+    unsigned leader, lost;
+
+    settle(s);
+    leader = quorums_leader(s);
+    lost = leader % 3 + 1;
+    quorums_crash(s, lost);
+    quorums_run_ms(s, 2000);
+    quorums_alter(s, leader, 0, (int32_t)(lost % 3 + 1));
+    quorums_run_ms(s, 200);
+    ck_assert_int_eq(quorums_altered(s), STATUS_INELIGIBLE_REPLICA);
+    quorums_alter(s, leader, 0, (int32_t)lost);
+    quorums_run_ms(s, 200);
+    ck_assert_int_eq(quorums_altered(s), STATUS_OK);
+    quorums_free(s);
+}
+END_TEST
+
 /* A replaced disk is another voter: the old one's place must be given up first. */
 START_TEST(a_new_disk_is_a_new_voter)
 {
@@ -369,6 +391,7 @@ int main(void)
     tcase_add_test(fair, leaving_waits_for_the_successor);
     tcase_add_test(fair, who_is_far_behind_gets_a_snapshot);
     tcase_add_test(fair, voters_come_and_go);
+    tcase_add_test(fair, a_majority_must_be_left);
     tcase_add_test(fair, a_new_disk_is_a_new_voter);
     tcase_add_test(fair, another_list_of_controllers_gets_no_vote);
     tcase_add_test(fair, one_slot_is_enough);
