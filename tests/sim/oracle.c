@@ -570,7 +570,7 @@ void oracle_consumed(struct oracle *o, struct uuid topic, int32_t partition, int
         }
         got = entry_of(&b);
         e = history_at(&p->committed, got.base);
-        if ((e == NULL || !entry_same(e, &got)) && !is_reading(p))
+        if ((e == NULL || !entry_same(e, &got)) && !is_reading(p) && !p->removed)
             oracle_violation(o, "S9",
                              "%s: a consumer got a batch at %" PRId64
                              " that is not committed",
@@ -680,14 +680,19 @@ void oracle_finish(struct oracle *o)
 
 bool oracle_can_lose(const struct oracle *o, const struct sim_broker *b)
 {
+    const struct image *image = newest_image(o);
     const struct sim_partition *p;
+    struct uuid topic;
 
+    if (image == NULL)
+        return false;
     for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;) {
         size_t others = 0;
 
         for (size_t j = 0; j < p->in_sync_count; j++)
             others += p->in_sync[j] != b->number + 1;
-        if (!p->removed && p->member_count > 0 && others == 0)
+        memcpy(topic.id, p->id.topic, sizeof topic.id);
+        if (image_topic_by_id(image, topic) != NULL && others == 0)
             return false;
     }
     return true;
