@@ -6,6 +6,7 @@
  * replaces the old one, and the journal's groups up to `target` are released. The loop
  * never waits for any of it, appends and the write-behind go on. */
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/store_inner.h"
 
@@ -155,7 +156,9 @@ static void on_dir_opened(struct disk_op *op)
         return;
     }
     y->file = op->file;
-    *op = (struct disk_op){.kind = DISK_SYNC, .file = y->file, .done = on_dir_synced};
+    *op = (struct disk_op){.kind = PLANT(17) ? DISK_CLOSE : DISK_SYNC,
+                           .file = y->file,
+                           .done = PLANT(17) ? on_dir_closed : on_dir_synced};
     store_submit(y->store, op);
 }
 

@@ -2,6 +2,7 @@
 #include "storage/log.h"
 
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/retention.h"
 #include "storage/store_inner.h"
@@ -462,7 +463,8 @@ void log_truncate(struct log *log, int64_t offset)
     log->bytes_flushed = min_u64(log->bytes_flushed, log->bytes_appended);
     epochs_truncate(&log->epochs, offset);
     log->tail_epoch = epochs_last(&log->epochs);
-    producers_cut(log->producers, offset);
+    if (!PLANT(16))
+        producers_cut(log->producers, offset);
     store_promise_cut(log->store, log, offset, log->bytes_appended);
     seq = store_journal(log->store,
                         &(struct journal_frame){.kind = JOURNAL_TRUNCATE,

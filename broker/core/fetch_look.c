@@ -6,6 +6,7 @@
 
 #include "broker/core/replication/leader.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "storage/machine.h"
 
 #include <string.h>
@@ -68,10 +69,12 @@ static void look_for_replica(struct node *n, const struct fetch *f,
                              struct fetch_part *part, struct partition *p)
 {
     part->status = partition_ready(p);
-    if (!part->status)
+    if (!part->status && !PLANT(6))
         part->status = check_epoch(part, p);
     if (part->status)
         return;
+    if (PLANT(7))
+        part->high_watermark = p->high_watermark;
     if (part->offset < part->log_start ||
         (part->last_epoch < 0 && part->offset > part->log_start)) {
         out_of_range(part, p);

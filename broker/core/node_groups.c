@@ -4,6 +4,7 @@
  * leads that, and serves once all that was there at the election is committed. */
 #include "broker/core/group/coordinator.h"
 #include "broker/core/node_state.h"
+#include "proto/base/mark.h"
 
 static bool leads(const struct partition *p)
 {
@@ -25,8 +26,9 @@ void node_groups_turn(struct node *n)
     const struct partition *p = node_partition(n, groups_topic_id, 0);
 
     if (coordinator_is_ready(n->coordinator) || !leads(p) ||
-        p->leader_epoch != coordinator_epoch(n->coordinator) || partition_settled(p) ||
-        machine_applied(coordinator_machine(n->coordinator)) < p->epoch_start)
+        p->leader_epoch != coordinator_epoch(n->coordinator) ||
+        (!PLANT(14) && (partition_settled(p) || machine_applied(coordinator_machine(
+                                                    n->coordinator)) < p->epoch_start)))
         return;
     coordinator_ready(n->coordinator, n->now);
 }

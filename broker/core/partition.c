@@ -138,8 +138,9 @@ void partition_free(struct partition *p, enum status why)
 
 static void see_watermark(struct partition *p)
 {
-    partition_raise(p, leader_watermark(p->leader, log_durable(p->log), p->high_watermark,
-                                        p->min_in_sync));
+    partition_raise(p, leader_watermark(p->leader,
+                                        PLANT(1) ? log_end(p->log) : log_durable(p->log),
+                                        p->high_watermark, p->min_in_sync));
 }
 
 static void begin_to_lead(struct partition *p, const struct partition_news *news,
@@ -161,6 +162,8 @@ static void take_role(struct partition *p, const struct partition_news *news,
         begin_to_lead(p, news, now);
     else
         p->role = ROLE_FOLLOWER;
+    if (PLANT(5) && p->role == ROLE_FOLLOWER && p->machine == NULL)
+        partition_truncate(p, p->high_watermark);
 }
 
 void partition_update(struct partition *p, const struct partition_news *news,
@@ -210,7 +213,7 @@ void partition_raise(struct partition *p, int64_t high_watermark)
 {
     int64_t before = p->high_watermark;
 
-    if (high_watermark > log_durable(p->log))
+    if (high_watermark > log_durable(p->log) && !PLANT(1))
         high_watermark = log_durable(p->log);
     if (high_watermark <= before)
         return;

@@ -6,6 +6,7 @@
 
 #include "broker/core/quorum/records.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 
 #include <stdlib.h>
@@ -137,7 +138,7 @@ void answer_saved(struct quorum *q, struct request *r, ProtobufCMessage *answer)
 {
     struct held *h;
 
-    if (raft_is_saved(&q->raft)) {
+    if (raft_is_saved(&q->raft) || PLANT(11)) {
         request_answer(r, answer);
         return;
     }

@@ -3,6 +3,7 @@
 
 #include "broker/core/watermark.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 
 enum { BACKOFF_DOUBLINGS = 3, DISK_MS = 10 };
 
@@ -420,7 +421,7 @@ bool raft_commit(struct raft *r)
         end = r->durable; /* the others are quicker: nobody knows more than its disk */
     /* Only with a record of this epoch is what came before it safe as well (Raft 5.4.2).
      */
-    if (end <= r->epoch_start || end <= r->high_watermark)
+    if ((end <= r->epoch_start && !PLANT(10)) || end <= r->high_watermark)
         return false;
     r->high_watermark = end;
     return true;

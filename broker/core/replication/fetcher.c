@@ -4,6 +4,7 @@
 #include "broker/core/node_state.h"
 #include "broker/core/replication/snapshot_link.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/machine.h"
 
@@ -284,6 +285,8 @@ static void look_at(struct following *g, const Leat__ReplicaFetchResult *r,
     } else if (r->error) {
         pause(g, BACKOFF_LEAST_MS * 2);
     } else if (r->diverging_end >= 0) {
+        if (PLANT(7))
+            partition_told(p, r->high_watermark);
         cut(g, r);
     } else if (!append_all(g, data)) {
         node_log(g->fetcher->all->node, LOG_LEVEL_ERROR, "replica_bad_batch",
@@ -392,7 +395,7 @@ static void name_part(struct following *g, const struct config *c,
     out->offset = log_end(p->log);
     out->last_epoch =
         p->machine ? machine_tail_epoch(p->machine) : log_tail_epoch(p->log);
-    out->durable = log_durable(p->log);
+    out->durable = PLANT(2) ? log_end(p->log) : log_durable(p->log);
     out->log_start = log_start(p->log);
     out->max_bytes = (uint32_t)config_number(c, CONFIG_REPLICA_FETCH_BYTES);
     g->in_fetch = true;
@@ -486,7 +489,7 @@ static void send_ack(struct fetcher *x)
         a->topic_id = (ProtobufCBinaryData){UUID_BYTES, p->topic_id.id};
         a->partition = p->number;
         a->leader_epoch = p->leader_epoch;
-        a->durable = log_durable(p->log);
+        a->durable = PLANT(2) ? log_end(p->log) : log_durable(p->log);
         g->acked = a->durable;
         g->ack_due = false;
         list[q.n_partitions++] = a;

@@ -4,6 +4,7 @@
 #include "broker/core/node_state.h"
 #include "broker/core/replication/leader.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 
 #include <stdlib.h>
@@ -97,7 +98,8 @@ static void tell(struct isr_link *l, const struct named *x,
     p->in_sync_count = (int32_t)r->n_in_sync;
     p->recovering = false;
     count_change(l->node, x->before, r->n_in_sync);
-    partition_evidence(p);
+    if (!PLANT(18))
+        partition_evidence(p);
 }
 
 static void on_answer(struct peer_call *c)

@@ -3,6 +3,7 @@
 
 #include "broker/core/watermark.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 
 #include <stdlib.h>
@@ -152,6 +153,8 @@ static int64_t held(const struct replica *r)
 /* Whoever may be in sync is waited for: the committed set, and those we want to add. */
 static bool is_waited_for(const struct leader *l, int32_t id)
 {
+    if (PLANT(3) && l->pending == PROPOSED)
+        return image_has(l->wanted, l->wanted_count, id);
     return is_in_sync(l, id) ||
            (l->pending == PROPOSED && image_has(l->wanted, l->wanted_count, id));
 }
@@ -191,7 +194,7 @@ static bool may_join(const struct leader *l, const struct image *image,
     const struct image_broker *b = image_broker(image, r->id);
 
     return b != NULL && b->state == BROKER_ACTIVE && b->epoch == r->broker_epoch &&
-           held(r) >= high_watermark && held(r) >= l->epoch_start;
+           held(r) >= high_watermark && (held(r) >= l->epoch_start || PLANT(4));
 }
 
 static bool has_fallen_behind(const struct replica *r, int64_t our_end, int64_t lag_ms,
@@ -279,7 +282,7 @@ int64_t leader_deadline(const struct leader *l, int64_t lag_ms)
  * attempt whose answer was lost: the controller looked at it under our very epochs. */
 static bool is_refusal(enum status status)
 {
-    return status == STATUS_INELIGIBLE_REPLICA;
+    return status == STATUS_INELIGIBLE_REPLICA || PLANT(19);
 }
 
 /* The metadata has moved on and will tell; asking again is of no use. */
