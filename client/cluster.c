@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { METADATA_PATIENCE_MS = 2000 };
+
 /* ---- bootstrap.servers ---- */
 
 static bool parse_port(const char *text, size_t len, uint16_t *port)
@@ -266,6 +268,14 @@ static void on_metadata(void *owner, const struct answer *answer)
     tell(c, st);
 }
 
+/* Another broker knows as well: one that is silent is not waited for long. */
+static int64_t patience_ms(const struct cluster *c)
+{
+    int64_t most = conf_number(c->conf, CONF_REQUEST_TIMEOUT);
+
+    return most < METADATA_PATIENCE_MS ? most : METADATA_PATIENCE_MS;
+}
+
 static void ask(struct engine_task *t)
 {
     struct cluster *c = container_of(t, struct cluster, task);
@@ -277,8 +287,7 @@ static void ask(struct engine_task *t)
     c->wanted = false;
     if (!st)
         st = connection_send(via, RPC_METADATA, 0, (struct bytes){w.data, w.len}, NULL, 0,
-                             c->asked_ms + conf_number(c->conf, CONF_REQUEST_TIMEOUT), c,
-                             on_metadata, &c->request);
+                             c->asked_ms + patience_ms(c), c, on_metadata, &c->request);
     writer_release(&w);
     if (st) {
         c->failures++;

@@ -80,6 +80,9 @@ bool producer_leaves_doubt(int code);
 /* ---- ship.c ---- */
 
 void producer_ship(struct engine_task *task);
+/* The metadata is new: what waits for an answer of a broker that does not lead any more
+ * is sent to the one that does. */
+void producer_leave_former_leaders(struct leat_producer *p);
 void producer_on_timer(struct engine_timer *t);
 /* Fail the first parcel of `lane` for good. */
 void producer_fail_first(struct leat_producer *p, struct lane *lane, int code,

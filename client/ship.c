@@ -12,6 +12,7 @@
 enum {
     SHIPMENT_PARCELS = 256,
     NUMBERED_PARCELS = 5,
+    STALLED_MS = 1000, /* without an answer: does somebody else lead by now? */
     SHIPMENT_BYTES = 1024 * 1024,
     /* A lane that is alone waits for one answer at a time, so it takes more along. */
     SHIPMENT_BYTES_ALONE = 4 * 1024 * 1024,
@@ -23,6 +24,7 @@ struct shipment {
     struct leat_producer *producer;
     struct call call;
     int32_t node;
+    int64_t looked_ms; /* when it was sent, or when the metadata was asked about it */
     size_t count;
     struct parcel *parcels[];
 };
@@ -189,6 +191,56 @@ static void on_shipped(struct call *call, const struct answer *answer)
     }
     shipment_free(s);
     task_queue(&p->client->engine, &p->task);
+}
+
+/* ---- brokers that fall silent ---- */
+
+static bool has_moved(struct leat_producer *p, const struct shipment *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct lane *lane = s->parcels[i]->lane;
+        int32_t leader =
+            cluster_leader(&p->client->cluster, lane->topic->name, lane->partition);
+
+        if (leader >= 0 && leader != s->node)
+            return true;
+    }
+    return false;
+}
+
+/* Somebody else leads: whether the silent one has stored it nobody knows, but numbered
+ * batches may be sent again. */
+void producer_leave_former_leaders(struct leat_producer *p)
+{
+    const struct answer lost = {.status = STATUS_UNREACHABLE,
+                                .sent = true,
+                                .text = "the partition has another leader now"};
+    struct shipment *s, *next;
+
+    for (s = LIST_FIRST(&p->shipments); s != NULL && p->idempotent; s = next) {
+        next = LIST_NEXT(s, link);
+        if (!has_moved(p, s))
+            continue;
+        call_cancel(&s->call);
+        on_shipped(&s->call, &lost);
+    }
+}
+
+/* When the next shipment will have waited for long; asks about those that have. */
+static int64_t watch_shipments(struct leat_producer *p, int64_t now)
+{
+    int64_t at = INT64_MAX;
+    struct shipment *s;
+
+    LIST_FOREACH (s, &p->shipments, link) {
+        if (now >= s->looked_ms + STALLED_MS) {
+            s->looked_ms = now;
+            cluster_refresh(&p->client->cluster);
+        }
+        if (s->looked_ms + STALLED_MS < at)
+            at = s->looked_ms + STALLED_MS;
+    }
+    return at;
 }
 
 /* ---- the request ---- */
@@ -417,6 +469,7 @@ static enum status dispatch_parcels(struct leat_producer *p, struct parcel **par
         return STATUS_NO_MEMORY;
     s->producer = p;
     s->node = node;
+    s->looked_ms = engine_now_ms();
     s->count = count;
     memcpy(s->parcels, parcels, count * sizeof parcels[0]);
     st = call_init(&s->call, &p->client->cluster, on_shipped);
@@ -484,7 +537,7 @@ static void expire(struct leat_producer *p, int64_t now)
 /* When something becomes ready, or too old, by itself. */
 static void schedule(struct leat_producer *p, int64_t now)
 {
-    int64_t at = INT64_MAX;
+    int64_t at = watch_shipments(p, now);
     struct lane *lane;
     struct lanes *t;
 

@@ -253,5 +253,6 @@ void producer_on_metadata(struct cluster_listener *l, enum status status)
         else
             topic_is_known(p, t, topic);
     }
+    producer_leave_former_leaders(p);
     task_queue(&p->client->engine, &p->task);
 }
