@@ -60,6 +60,7 @@ struct oracle {
     struct map partitions;                   /* struct sim_partition by id */
     int64_t looked[BROKERS_MAX][SIM_SHARDS]; /* applied metadata */
     struct promise *promises;
+    bool may_go[10];         /* topics that somebody wanted removed */
     bool wiped[BROKERS_MAX]; /* the metadata does not know its new disk yet */
     size_t promise_count, promise_capacity;
     uint64_t acked, leader_changes;
@@ -597,7 +598,13 @@ void oracle_topic_removed(struct oracle *o, int topic)
     for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;)
         if (p->topic == topic)
             p->removed = true;
+    o->may_go[topic] = true;
     note(o->world, 0, "topic may go", topic, 0, 0);
+}
+
+bool oracle_may_go(const struct oracle *o, int topic)
+{
+    return o->may_go[topic];
 }
 
 /* ---- the end -------------------------------------------------------------------------

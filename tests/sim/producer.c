@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_MAX = 5, RECORDS_MAX = 4 };
+enum { RECORDS_MAX = 4, TOPICS_LEFT_MAX = 64 };
 
 struct shipment {
     struct ask ask;
@@ -28,6 +28,8 @@ struct lane {
     int topic;
     int32_t partition;
     struct uuid id;
+    struct uuid left[TOPICS_LEFT_MAX]; /* those it wrote to before */
+    size_t left_count;
     int32_t sequence; /* of the next record */
     size_t count;
     TAILQ_HEAD(shipments, shipment) shipments;
@@ -178,16 +180,28 @@ static void ship(struct lane *l, struct shipment *s, int leader)
 }
 
 /* The topic is gone, or another one has its name: what was not stored never will be. */
+/* A broker that is behind may name a topic that is no more: what begins anew there would
+ * repeat sequences. */
+static bool has_left(const struct lane *l, struct uuid id)
+{
+    for (size_t i = 0; i < l->left_count; i++)
+        if (uuid_equal(l->left[i], id))
+            return true;
+    return false;
+}
+
 static bool lane_is_lost(struct lane *l)
 {
     const struct client *c = &l->producer->client;
     struct shipment *s;
 
-    if (!c->topics[l->topic].known)
+    if (!c->topics[l->topic].known || has_left(l, c->topics[l->topic].id) ||
+        l->left_count == TOPICS_LEFT_MAX)
         return true;
     if (!uuid_equal(l->id, c->topics[l->topic].id)) {
         while ((s = TAILQ_FIRST(&l->shipments)) != NULL)
             drop(l, s);
+        l->left[l->left_count++] = l->id;
         l->id = c->topics[l->topic].id;
         l->sequence = 0;
     }
@@ -210,7 +224,7 @@ static void on_step(struct event *e)
     int leader;
 
     if (lane_is_lost(l)) {
-        if (!c->topics[l->topic].known)
+        if (!c->topics[l->topic].known || has_left(l, c->topics[l->topic].id))
             client_refresh(c);
         step_later(l, 300 * MILLISECOND);
         return;

@@ -4,6 +4,7 @@
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 #include "tests/sim/admin.h"
+#include "tests/sim/member.h"
 #include "tests/sim/producer.h"
 #include "tests/sim/consumer.h"
 
@@ -29,8 +30,9 @@ struct run {
     struct broker_hooks hooks;
     struct producer *producers[CLIENTS_MAX];
     struct consumer *consumers[CLIENTS_MAX];
+    struct member *members[CLIENTS_MAX];
     struct admin *admin;
-    size_t producer_count, consumer_count;
+    size_t producer_count, consumer_count, member_count;
     int clients;
     jmp_buf out;
 };
@@ -202,6 +204,8 @@ static void build_clients(struct run *r)
     for (int64_t i = 0; i < s->producers + s->careless; i++)
         r->producers[r->producer_count++] =
             producer_new(&r->town, r->clients++, r->o->seed, i < s->producers);
+    for (int64_t i = 0; i < s->members; i++)
+        r->members[r->member_count++] = member_new(&r->town, r->clients++, r->o->seed);
     for (int64_t i = 0; i < s->readers; i++)
         r->consumers[r->consumer_count++] =
             consumer_new(&r->town, r->clients++, r->o->seed);
@@ -230,6 +234,9 @@ static bool is_well(struct run *r, char why[static 200])
             return false;
     if (!oracle_is_settled(r->oracle, why))
         return false;
+    for (size_t i = 0; i < r->member_count; i++)
+        if (!member_is_done(r->members[i], why))
+            return false;
     for (size_t i = 0; i < r->consumer_count; i++)
         if (!consumer_is_done(r->consumers[i], why))
             return false;
