@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/faults.h"
 
+#include "broker/core/quorum/quorum.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 
@@ -247,12 +248,23 @@ static bool all_are_up(const struct trouble *t)
     return true;
 }
 
+/* A majority of the voters that count now must be left. */
+static bool quorum_can_lose(const struct trouble *t)
+{
+    const struct quorum *q = t->brokers[0].shards[0].node->quorum;
+    int voters = 0;
+
+    for (int32_t i = 1; i <= (int32_t)t->swarm->brokers; i++)
+        voters += quorum_is_voter(q, i);
+    return voters >= 3;
+}
+
 /* A voter's disk may go once, when others hold the metadata as well. */
 static bool wipe(struct trouble *t, const struct fault *f)
 {
     struct sim_broker *b = &t->brokers[f->a];
 
-    if (t->wiped || t->swarm->voters < 3 || !all_are_up(t) ||
+    if (t->wiped || t->swarm->voters < 3 || !all_are_up(t) || !quorum_can_lose(t) ||
         !oracle_can_lose(t->oracle, b))
         return false;
     t->wiped = true;

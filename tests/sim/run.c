@@ -3,6 +3,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
+#include "broker/core/quorum/quorum.h"
 #include "tests/sim/admin.h"
 #include "tests/sim/member.h"
 #include "tests/sim/producer.h"
@@ -42,6 +43,21 @@ static struct run *current;
 /* ---- violations ----------------------------------------------------------------------
  */
 
+static void print_quorum(const struct sim_broker *b)
+{
+    const struct quorum *q = b->shards[0].node->quorum;
+    struct endpoint at;
+
+    printf("    quorum epoch %d, leader %d, watermark %" PRId64 ", log %" PRId64
+           "..%" PRId64 ", voters",
+           (int)quorum_epoch(q), (int)quorum_leader(q, &at), quorum_high_watermark(q),
+           log_start(quorum_log(q)), log_end(quorum_log(q)));
+    for (int32_t i = 1; i <= (int32_t)b->swarm->brokers; i++)
+        if (quorum_is_voter(q, i))
+            printf(" %d", (int)i);
+    printf("\n");
+}
+
 static void report(const struct run *r)
 {
     const struct run_result *v = r->result;
@@ -54,6 +70,8 @@ static void report(const struct run *r)
     oracle_print(r->oracle);
     for (int64_t i = 0; i < r->o->swarm.brokers; i++) {
         printf("  broker %d:\n", (int)i + 1);
+        if (r->brokers[i].life == BROKER_UP)
+            print_quorum(&r->brokers[i]);
         world_print(&r->world, (int32_t)i + 1, 12);
     }
     printf("  all:\n");
