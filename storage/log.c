@@ -32,6 +32,7 @@ struct log *log_new(struct store *store, const struct log_id *id,
     log->id = *id;
     log->config = *config;
     log->refs = 1;
+    log->held_from = INT64_MAX;
     log->last_append_ms = -1;
     log->tail_epoch = -1;
     return log;
@@ -528,6 +529,11 @@ void log_trim(struct log *log, int64_t offset)
     move_start(log, superfluous(log, offset));
 }
 
+void log_hold(struct log *log, int64_t offset)
+{
+    log->held_from = offset;
+}
+
 /* Retention looks at this many of the oldest segments at a time. */
 enum { RETENTION_WINDOW = 64 };
 
@@ -562,7 +568,7 @@ void log_keep_house(struct log *log, int64_t wall_ms)
         store_mark_dirty(log->store, log);
     }
     n = expired(log, wall_ms);
-    while (n > 0 && log->segments[n]->base > log->durable)
+    while (n > 0 && log->segments[n]->base > min_i64(log->durable, log->held_from))
         n--;
     if (n > 0 && log->segments[n]->base > log->start)
         log_trim(log, log->segments[n]->base);

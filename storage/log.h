@@ -76,6 +76,10 @@ void log_truncate(struct log *log, int64_t offset);
  * whole segments before it are deleted in the background. */
 void log_trim(struct log *log, int64_t offset);
 
+/* Retention gives nothing up from `offset` on: it is not committed yet. Nothing is held
+ * before the first call. In memory only. */
+void log_hold(struct log *log, int64_t offset);
+
 /* ---- reading -------------------------------------------------------------------------
  */
 

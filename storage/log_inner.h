@@ -55,6 +55,7 @@ struct log {
     int64_t flushed;
     int64_t durable;
     int64_t end;
+    int64_t held_from; /* retention stays before it */
     int64_t last_append_ms;
     struct epochs epochs;
     struct producers *producers; /* NULL: none */

@@ -13,8 +13,6 @@
 
 static enum status check_epoch(const struct fetch_part *part, const struct partition *p)
 {
-    if (part->leader_epoch == 0)
-        return STATUS_OK;
     if (part->leader_epoch < p->leader_epoch)
         return STATUS_FENCED_LEADER_EPOCH;
     return part->leader_epoch > p->leader_epoch ? STATUS_UNKNOWN_LEADER_EPOCH : STATUS_OK;
@@ -112,9 +110,10 @@ static enum status may_serve(const struct node *n, const struct fetch *f,
                                                                    : STATUS_NOT_LEADER;
 }
 
-/* An in-sync replica in the consumer's rack, if we are not in it (KIP-392). */
+/* An in-sync replica in the consumer's rack that has what is asked for, if we are not in
+ * that rack (KIP-392). */
 static int32_t nearer(const struct node *n, const struct fetch *f,
-                      const struct partition *p)
+                      const struct fetch_part *part, const struct partition *p)
 {
     const struct topic *topic = image_topic_by_id(&n->image, p->topic_id);
     const struct image_partition *ip = &topic->partitions[p->number];
@@ -125,7 +124,8 @@ static int32_t nearer(const struct node *n, const struct fetch *f,
     for (size_t i = 0; i < ip->in_sync_count; i++) {
         const struct image_broker *b = image_broker(&n->image, ip->in_sync[i]);
 
-        if (b != NULL && b->state == BROKER_ACTIVE && !strcmp(b->rack, f->rack))
+        if (b != NULL && b->state == BROKER_ACTIVE && !strcmp(b->rack, f->rack) &&
+            leader_replica_end(p->leader, b->node_id) >= part->offset)
             return b->node_id;
     }
     return 0;
@@ -136,7 +136,7 @@ static void look_for_consumer(struct node *n, const struct fetch *f,
                               struct fetch_part *part, struct partition *p)
 {
     part->status = may_serve(n, f, p);
-    if (!part->status)
+    if (!part->status && part->leader_epoch != 0)
         part->status = check_epoch(part, p);
     if (part->status)
         return;
@@ -156,7 +156,7 @@ static void look_for_consumer(struct node *n, const struct fetch *f,
     if (part->last_epoch > 0)
         check_history(part, p->log);
     if (!part->diverges)
-        part->preferred_replica = nearer(n, f, p);
+        part->preferred_replica = nearer(n, f, part, p);
 }
 
 void fetch_look(struct node *n, struct fetch_group *g, struct fetch_part *part)

@@ -102,8 +102,10 @@ static void read_on(struct lookup *l)
     struct partition *p = node_partition(l->node, q->topic_id, q->partition);
     int64_t from = l->read.from;
 
-    if (p == NULL || partition_ready(p)) {
-        answer(l, STATUS_UNKNOWN_TOPIC_OR_PARTITION);
+    enum status st = p ? partition_ready(p) : STATUS_UNKNOWN_TOPIC_OR_PARTITION;
+
+    if (st) {
+        answer(l, st);
         return;
     }
     if (from >= q->high_watermark) {
@@ -121,12 +123,25 @@ static void read_on(struct lookup *l)
         log_read_cold(p->log, &l->read);
 }
 
+/* Where the log begins any leader knows. How far it goes knows only one that is the
+ * leader still, as far as it can tell, and has caught up with what was committed before
+ * it. */
+static enum status may_tell(const struct node *n, const struct offset_question *q,
+                            const struct partition *p)
+{
+    enum status st = p ? partition_ready(p) : node_absent(n, q->topic_id, q->partition);
+
+    if (st || q->timestamp_ms == OFFSET_QUERY_EARLIEST)
+        return st;
+    return node_is_heard(n) ? partition_settled(p) : STATUS_NOT_LEADER;
+}
+
 static void ask(struct node *n, struct errand *e)
 {
     struct lookup *l = container_of(e, struct lookup, errand);
     struct offset_question *q = l->question;
     struct partition *p = node_partition(n, q->topic_id, q->partition);
-    enum status st = p ? partition_ready(p) : node_absent(n, q->topic_id, q->partition);
+    enum status st = may_tell(n, q, p);
 
     l->node = n;
     q->found_timestamp_ms = -1;

@@ -30,8 +30,10 @@ struct partition *partition_new(struct uuid topic_id, int32_t number, struct log
 void partition_adopt(struct partition *p, struct log *log)
 {
     CHECK(p->log == NULL);
+    p->leader_epoch = 0; /* whatever epoch it is, this log begins it now */
     p->log = log;
     p->high_watermark = log_start(log);
+    log_hold(log, p->high_watermark);
     log_set_owner(log, p);
 }
 
@@ -152,18 +154,34 @@ static void begin_to_lead(struct partition *p, const struct partition_news *news
     p->role = ROLE_LEADER;
 }
 
+/* What a leader told counts in its epoch only. */
+static void begin_to_follow(struct partition *p)
+{
+    p->told_watermark = p->high_watermark;
+    p->role = ROLE_FOLLOWER;
+}
+
+/* A leadership of an epoch that we have met before we were known was given to the process
+ * before us; the epoch that ends it comes with the next records. */
 static void take_role(struct partition *p, const struct partition_news *news,
-                      struct instant now)
+                      bool new_epoch, struct instant now)
 {
     leave_role(p);
     if (p->log == NULL || (!news->known && !PLANT(12)))
         return;
-    if (p->leader_id == news->node_id)
+    if (p->leader_id != news->node_id)
+        begin_to_follow(p);
+    else if (new_epoch)
         begin_to_lead(p, news, now);
-    else
-        p->role = ROLE_FOLLOWER;
     if (PLANT(5) && p->role == ROLE_FOLLOWER && p->machine == NULL)
         partition_truncate(p, p->high_watermark);
+}
+
+/* A follower may still have to cut for an unclean leader that knows by now that its own
+ * log is whole. */
+static void see_recovery(struct partition *p, bool recovering)
+{
+    p->recovering = recovering || (p->recovering && p->role != ROLE_LEADER);
 }
 
 void partition_update(struct partition *p, const struct partition_news *news,
@@ -179,10 +197,10 @@ void partition_update(struct partition *p, const struct partition_news *news,
         p->leader_epoch = r->leader_epoch;
         p->partition_epoch = r->partition_epoch;
         p->in_sync_count = (int32_t)r->in_sync_count;
-        p->recovering = r->recovering;
+        see_recovery(p, r->recovering);
     }
     if (new_epoch || awakened)
-        take_role(p, news, now);
+        take_role(p, news, new_epoch, now);
     else if (p->role == ROLE_LEADER)
         leader_update(p->leader, r, now);
     if (p->role == ROLE_LEADER)
@@ -218,6 +236,7 @@ void partition_raise(struct partition *p, int64_t high_watermark)
     if (high_watermark <= before)
         return;
     p->high_watermark = high_watermark;
+    log_hold(p->log, high_watermark);
     if (p->machine != NULL)
         machine_commit(p->machine, high_watermark);
     answer_waiters(&p->waiting[ACK_ALL], high_watermark, STATUS_OK);
@@ -259,33 +278,47 @@ void partition_told(struct partition *p, int64_t high_watermark)
 void partition_append_replica(struct partition *p, const struct batch *b,
                               const uint8_t *data, struct instant now)
 {
+    CHECK(p->role == ROLE_FOLLOWER);
     log_append_replica(p->log, b, data, now.wall_ms);
     if (p->machine != NULL)
         machine_note(p->machine, b, data);
 }
 
+void partition_matches(struct partition *p)
+{
+    p->recovering = false;
+}
+
 void partition_truncate(struct partition *p, int64_t offset)
 {
+    CHECK(p->role == ROLE_FOLLOWER);
+    CHECK(offset >= p->high_watermark || p->recovering);
     if (p->high_watermark > offset)
         p->high_watermark = offset;
     if (p->told_watermark > offset)
         p->told_watermark = offset;
+    log_hold(p->log, p->high_watermark);
     log_truncate(p->log, offset);
     if (p->machine != NULL)
         machine_note_truncated(p->machine, offset);
 }
 
+/* A log that begins at `offset`, where all before it is committed. */
+static void take_log(struct partition *p, struct log *log, int64_t offset)
+{
+    p->log = log;
+    log_set_owner(log, p);
+    log_hold(log, offset);
+    p->high_watermark = p->told_watermark = offset;
+}
+
 void partition_reset(struct partition *p, struct store *store, int64_t offset)
 {
     CHECK(p->machine == NULL);
-    p->log = store_log_restart(store, p->log, offset, -1);
-    log_set_owner(p->log, p);
-    p->high_watermark = p->told_watermark = offset;
+    take_log(p, store_log_restart(store, p->log, offset, -1), offset);
 }
 
 void partition_renewed(struct partition *p, struct log *log, int64_t offset)
 {
-    p->log = log;
-    log_set_owner(log, p);
-    p->high_watermark = p->told_watermark = offset;
+    take_log(p, log, offset);
 }

@@ -78,7 +78,8 @@ struct partition {
     int32_t partition_epoch;
     int32_t in_sync_count;
     int32_t min_in_sync;
-    bool recovering;        /* it was led uncleanly: what was committed may be cut */
+    bool recovering;        /* it was led uncleanly, and since then this log was not yet
+                             * found to be its leader's: what was committed may be cut */
     int64_t high_watermark; /* never above log_durable; by what this replica knows */
     int64_t told_watermark; /* follower: by its leader, perhaps above what is durable */
     int64_t epoch_start;    /* leader: the log's end when it was elected */
@@ -124,16 +125,20 @@ void partition_told(struct partition *p, int64_t high_watermark);
  * those who waited. Never back, never above log_durable. */
 void partition_raise(struct partition *p, int64_t high_watermark);
 
+/* As a follower: what it has is the beginning of its leader's log. */
+void partition_matches(struct partition *p);
+
 /* As a follower: a verified batch at the log's end; a cut; the log begins anew. The
  * machine, if there is one, hears of it. Cutting below the watermark is the caller's
  * crime, except while the partition recovers from an unclean election. */
 void partition_append_replica(struct partition *p, const struct batch *b,
                               const uint8_t *data, struct instant now);
 void partition_truncate(struct partition *p, int64_t offset);
-/* A snapshot has replaced the machine's state and its log. */
-void partition_renewed(struct partition *p, struct log *log, int64_t offset);
 /* Only without a machine: that is renewed by a snapshot. */
 void partition_reset(struct partition *p, struct store *store, int64_t offset);
+
+/* A snapshot has replaced the machine's state and its log. */
+void partition_renewed(struct partition *p, struct log *log, int64_t offset);
 
 /* This broker stops: those who wait for other replicas will not hear of them here. */
 void partition_stop(struct partition *p);

@@ -621,6 +621,11 @@ void log_trim(struct log *log, int64_t offset)
     log->start = offset;
 }
 
+void log_hold(struct log *log, int64_t offset)
+{
+    CHECK(offset <= log->durable);
+}
+
 static void gather(struct log_read *read)
 {
     struct log *log = read->log;

@@ -19,6 +19,7 @@ enum {
     ARENA_BYTES = 64 * 1024,
     ARENA_FACTOR = 64,
     PARTS_MAX = 10000, /* in one fetch */
+    FLIGHTS = 2,
 };
 
 /* A partition that follows. Its memory goes when neither it nor a fetch under way needs
@@ -30,25 +31,35 @@ struct following {
     int64_t acked;    /* what the leader was told to be on our disk */
     int64_t retry_ms; /* after an error: not before */
     bool ack_due;
-    bool stuck;    /* it contradicts its leader: wait for another epoch */
-    bool in_fetch; /* named in the fetch under way, */
-    int64_t asked; /* at this offset */
-    int32_t asked_epoch;
+    bool validated; /* the leader has found our log to be the beginning of its own */
+    bool stuck;     /* it contradicts its leader: wait for another epoch */
+    bool in_fetch;  /* named in a fetch under way, */
+    int64_t asked;  /* at this offset */
     TAILQ_ENTRY(following) link;
 };
 
 TAILQ_HEAD(followings, following);
 
-/* All that is fetched from one broker. */
+/* A fetch on its way. */
+struct flight {
+    struct fetcher *fetcher;
+    struct peer_call call;
+    bool flying;
+    struct following **asked; /* in the order of the request */
+    size_t count;
+};
+
+/* All that is fetched from one broker. While one fetch waits for news, a second one takes
+ * those who did not wait with it: they have come from another leader just now. */
 struct fetcher {
     struct fetchers *all;
     int32_t leader;
     struct followings parts;
     size_t count;
-    struct peer_call fetch, ack;
-    bool fetching, acking;
-    struct following **asked; /* in the order of the fetch under way */
-    size_t asked_count;
+    size_t away; /* of them, in a fetch */
+    struct flight flights[FLIGHTS];
+    struct peer_call ack;
+    bool acking;
     int64_t pause_ms; /* no fetch before */
     int64_t backoff_ms;
     bool ack_due;
@@ -78,10 +89,20 @@ struct fetchers *fetchers_new(struct node *n)
     return f;
 }
 
+static bool is_busy(const struct fetcher *x)
+{
+    bool busy = x->acking;
+
+    for (size_t i = 0; i < FLIGHTS; i++)
+        busy |= x->flights[i].flying;
+    return busy;
+}
+
 static void fetcher_free(struct fetcher *x)
 {
     TAILQ_REMOVE(&x->all->list, x, link);
-    free(x->asked);
+    for (size_t i = 0; i < FLIGHTS; i++)
+        free(x->flights[i].asked);
     free(x);
 }
 
@@ -90,7 +111,7 @@ void fetchers_free(struct fetchers *f)
     while (!TAILQ_EMPTY(&f->list)) {
         struct fetcher *x = TAILQ_FIRST(&f->list);
 
-        CHECK(!x->fetching && !x->acking && TAILQ_EMPTY(&x->parts));
+        CHECK(!is_busy(x) && TAILQ_EMPTY(&x->parts));
         fetcher_free(x);
     }
     free(f);
@@ -115,6 +136,8 @@ static struct fetcher *fetcher_of(struct fetchers *f, int32_t leader)
     x->all = f;
     x->leader = leader;
     x->backoff_ms = BACKOFF_LEAST_MS;
+    for (size_t i = 0; i < FLIGHTS; i++)
+        x->flights[i].fetcher = x;
     TAILQ_INIT(&x->parts);
     TAILQ_INSERT_TAIL(&f->list, x, link);
     return x;
@@ -124,6 +147,7 @@ static void let_go(struct following *g)
 {
     TAILQ_REMOVE(&g->fetcher->parts, g, link);
     g->fetcher->count--;
+    g->fetcher->away -= g->in_fetch;
     g->partition->following = NULL;
     g->partition = NULL;
     if (!g->in_fetch)
@@ -146,7 +170,8 @@ static void take_in(struct fetchers *f, struct partition *p)
 void fetchers_follow(struct fetchers *f, struct partition *p)
 {
     struct following *g = p->following;
-    bool follows = p->role == ROLE_FOLLOWER && p->leader_id >= 0;
+    bool follows = p->role == ROLE_FOLLOWER && p->leader_id >= 0 &&
+                   p->leader_id != f->node->o.node_id;
 
     if (g != NULL && follows && g->leader_epoch == p->leader_epoch &&
         g->fetcher->leader == p->leader_id)
@@ -162,7 +187,9 @@ void fetchers_durable(struct fetchers *f, struct partition *p)
     struct following *g = p->following;
 
     (void)f;
-    if (g == NULL || log_durable(p->log) <= g->acked)
+    /* What is on disk is evidence only of a log that is the leader's: before that is
+     * known, the end may still be cut. */
+    if (g == NULL || !g->validated || log_durable(p->log) <= g->acked)
         return;
     g->ack_due = true;
     g->fetcher->ack_due = true;
@@ -206,45 +233,54 @@ static void get_stuck(struct following *g, const char *what)
              p->leader_epoch);
 }
 
-/* log_truncate wants a batch boundary: within a batch, the whole batch goes. */
+/* Others count on what it has: it must not give it up. */
+static bool is_counted_on(const struct node *n, const struct partition *p)
+{
+    const struct topic *topic = image_topic_by_id(&n->image, p->topic_id);
+    const struct image_partition *ip = &topic->partitions[p->number];
+
+    return image_has(ip->in_sync, ip->in_sync_count, n->o.node_id) ||
+           image_has(ip->eligible, ip->eligible_count, n->o.node_id);
+}
+
+static void begin_anew(struct following *g, int64_t log_start)
+{
+    struct partition *p = g->partition;
+    struct node *n = g->fetcher->all->node;
+
+    pause(g, BACKOFF_MOST_MS);
+    if (is_counted_on(n, p))
+        return; /* leave first, truncate second */
+    if (p->machine != NULL) {
+        snapshot_link_start(n, p, g->fetcher->leader);
+    } else if (log_start < 0) {
+        get_stuck(g, "was given no beginning by");
+    } else {
+        partition_reset(p, n->store, log_start);
+        g->retry_ms = 0;
+        g->acked = -1;
+    }
+}
+
+/* The end of an epoch is a batch's end, here as there: what both have under one epoch and
+ * offset is the same. */
 static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
 {
     struct partition *p = g->partition;
     int64_t offset = fetcher_cut(p->log, r->diverging_epoch, r->diverging_end);
 
-    if (offset < p->high_watermark && !p->recovering) {
-        get_stuck(g, "would have to give up committed records to follow");
-        return;
-    }
     if (offset < log_start(p->log))
         offset = log_start(p->log);
-    partition_truncate(p, offset);
-    g->acked = -1;
-}
-
-static void begin_anew(struct following *g, const Leat__ReplicaFetchResult *r)
-{
-    struct partition *p = g->partition;
-    struct node *n = g->fetcher->all->node;
-    const struct topic *topic = image_topic_by_id(&n->image, p->topic_id);
-    const struct image_partition *ip = topic ? &topic->partitions[p->number] : NULL;
-
-    if (p->machine != NULL) {
-        pause(g, BACKOFF_MOST_MS);
-        snapshot_link_start(n, p, g->fetcher->leader);
-        return;
+    if (offset >= log_end(p->log)) {
+        get_stuck(g, "cannot find where it differs from");
+    } else if (offset < p->high_watermark && !p->recovering) {
+        get_stuck(g, "would have to give up committed records to follow");
+    } else if (p->machine != NULL && offset < machine_applied(p->machine)) {
+        begin_anew(g, -1); /* what was applied cannot be taken back one by one */
+    } else {
+        partition_truncate(p, offset);
+        g->acked = -1;
     }
-    /* Leave first, truncate second. */
-    if (ip == NULL || image_has(ip->in_sync, ip->in_sync_count, n->o.node_id)) {
-        pause(g, BACKOFF_MOST_MS);
-        return;
-    }
-    if (r->log_start < 0) {
-        get_stuck(g, "was given no beginning by");
-        return;
-    }
-    partition_reset(p, n->store, r->log_start);
-    g->acked = -1;
 }
 
 /* Batches must be whole and right, go on where the log ends, and be of no epoch that the
@@ -281,7 +317,7 @@ static void look_at(struct following *g, const Leat__ReplicaFetchResult *r,
     struct partition *p = g->partition;
 
     if (r->error == STATUS_OFFSET_OUT_OF_RANGE) {
-        begin_anew(g, r);
+        begin_anew(g, r->log_start);
     } else if (r->error) {
         pause(g, BACKOFF_LEAST_MS * 2);
     } else if (r->diverging_end >= 0) {
@@ -294,33 +330,42 @@ static void look_at(struct following *g, const Leat__ReplicaFetchResult *r,
                  g->fetcher->leader);
         pause(g, BACKOFF_MOST_MS);
     } else {
+        g->validated = true;
+        partition_matches(p);
         partition_told(p, r->high_watermark);
         follow_start(p, r->log_start);
         fetchers_durable(g->fetcher->all, p);
     }
 }
 
-/* Only what still belongs to what was asked: the same epoch, the same end. */
+/* False: nobody waits for it any more. */
+static bool come_back(struct following *g)
+{
+    g->in_fetch = false;
+    if (g->partition == NULL) {
+        free(g);
+        return false;
+    }
+    g->fetcher->away--;
+    return true;
+}
+
+/* Only what still belongs to what was asked: the same end; and of this epoch, for another
+ * one has another `following`. */
 static void take_result(struct following *g, const Leat__ReplicaFetchResult *r,
                         struct bytes data)
 {
-    g->in_fetch = false;
-    if (g->partition == NULL)
-        free(g);
-    else if (g->partition->leader_epoch == g->asked_epoch &&
-             log_end(g->partition->log) == g->asked)
+    if (come_back(g) && log_end(g->partition->log) == g->asked)
         look_at(g, r, data);
 }
 
-static void fetch_failed(struct fetcher *x)
+static void fetch_failed(struct flight *t)
 {
+    struct fetcher *x = t->fetcher;
     struct node *n = x->all->node;
 
-    for (size_t i = 0; i < x->asked_count; i++) {
-        x->asked[i]->in_fetch = false;
-        if (x->asked[i]->partition == NULL)
-            free(x->asked[i]);
-    }
+    for (size_t i = 0; i < t->count; i++)
+        come_back(t->asked[i]);
     x->pause_ms = n->now.mono_ms + x->backoff_ms / 2 +
                   (int64_t)prng_below(&n->random, (uint64_t)x->backoff_ms / 2 + 1);
     if (x->backoff_ms < BACKOFF_MOST_MS)
@@ -341,28 +386,28 @@ static bool is_whole(const Leat__ReplicaFetchResponse *a, size_t parts, size_t b
 
 static void on_fetched(struct peer_call *c)
 {
-    struct fetcher *x = container_of(c, struct fetcher, fetch);
+    struct flight *t = container_of(c, struct flight, call);
     const Leat__ReplicaFetchResponse *a = NULL;
     const uint8_t *at = c->payload.data;
     ProtobufCMessage *m;
     struct arena arena;
 
-    x->fetching = false;
+    t->flying = false;
     arena_init(&arena, ARENA_BYTES + ARENA_FACTOR * c->answer.len);
     if (!c->status &&
         !rpc_unpack(&leat__replica_fetch_response__descriptor, c->answer, &arena, &m))
         a = (const void *)m;
-    if (a == NULL || !is_whole(a, x->asked_count, c->payload.len)) {
-        fetch_failed(x);
+    if (a == NULL || !is_whole(a, t->count, c->payload.len)) {
+        fetch_failed(t);
     } else {
-        x->backoff_ms = BACKOFF_LEAST_MS;
-        for (size_t i = 0; i < x->asked_count; i++) {
-            take_result(x->asked[i], a->partitions[i],
+        t->fetcher->backoff_ms = BACKOFF_LEAST_MS;
+        for (size_t i = 0; i < t->count; i++) {
+            take_result(t->asked[i], a->partitions[i],
                         (struct bytes){at, a->partitions[i]->batch_bytes});
             at += a->partitions[i]->batch_bytes;
         }
     }
-    x->asked_count = 0;
+    t->count = 0;
     arena_release(&arena);
 }
 
@@ -399,8 +444,8 @@ static void name_part(struct following *g, const struct config *c,
     out->log_start = log_start(p->log);
     out->max_bytes = (uint32_t)config_number(c, CONFIG_REPLICA_FETCH_BYTES);
     g->in_fetch = true;
+    g->fetcher->away++;
     g->asked = out->offset;
-    g->asked_epoch = p->leader_epoch;
     g->acked = out->durable;
     g->ack_due = false;
 }
@@ -418,54 +463,66 @@ static bool set_leader(const struct fetcher *x, struct peer_call *c)
 
 /* All parts that may be asked for; those asked for move to the end, so that all have
  * their turn to be first. */
-static size_t gather(struct fetcher *x, Leat__ReplicaFetchPartition *parts,
+static size_t gather(struct flight *t, size_t room, Leat__ReplicaFetchPartition *parts,
                      Leat__ReplicaFetchPartition **list)
 {
+    struct fetcher *x = t->fetcher;
     struct node *n = x->all->node;
-    struct following *g, *next;
-    size_t count = 0, seen = 0, all = x->count;
+    struct following *g;
+    size_t count = 0;
 
-    for (g = TAILQ_FIRST(&x->parts); g != NULL && seen < all && count < PARTS_MAX;
-         g = next, seen++) {
-        next = TAILQ_NEXT(g, link);
+    TAILQ_FOREACH (g, &x->parts, link) {
+        if (count == room)
+            break;
         if (!may_ask(g, n))
             continue;
         name_part(g, n->o.config, &parts[count]);
         list[count] = &parts[count];
-        x->asked[count++] = g;
+        t->asked[count++] = g;
     }
     if (count > 0) {
-        TAILQ_REMOVE(&x->parts, x->asked[0], link);
-        TAILQ_INSERT_TAIL(&x->parts, x->asked[0], link);
+        TAILQ_REMOVE(&x->parts, t->asked[0], link);
+        TAILQ_INSERT_TAIL(&x->parts, t->asked[0], link);
     }
     return count;
 }
 
-static void send_fetch(struct fetcher *x)
+static size_t count_hungry(const struct fetcher *x)
 {
+    const struct following *g;
+    size_t count = 0;
+
+    TAILQ_FOREACH (g, &x->parts, link)
+        count += may_ask(g, x->all->node);
+    return count < PARTS_MAX ? count : PARTS_MAX;
+}
+
+static void send_fetch(struct flight *t)
+{
+    struct fetcher *x = t->fetcher;
     struct node *n = x->all->node;
     Leat__ReplicaFetchRequest q = LEAT__REPLICA_FETCH_REQUEST__INIT;
-    size_t room = x->count < PARTS_MAX ? x->count : PARTS_MAX;
+    size_t room = count_hungry(x);
     Leat__ReplicaFetchPartition *parts, **list;
 
-    x->fetch = (struct peer_call){.api = RPC_REPLICA_FETCH, .done = on_fetched};
-    if (!set_leader(x, &x->fetch))
+    t->call = (struct peer_call){.api = RPC_REPLICA_FETCH, .done = on_fetched};
+    if (room == 0 || !set_leader(x, &t->call))
         return;
-    parts = must_alloc(room * sizeof *parts + 1);
-    list = must_alloc(room * sizeof *list + 1);
-    x->asked = must_realloc(x->asked, room * sizeof(struct following *) + 1);
-    x->asked_count = gather(x, parts, list);
-    if (x->asked_count > 0) {
+    parts = must_alloc(room * sizeof *parts);
+    list = must_alloc(room * sizeof *list);
+    t->asked = must_realloc(t->asked, room * sizeof(struct following *));
+    t->count = gather(t, room, parts, list);
+    if (t->count > 0) {
         q.node_id = n->o.node_id;
         q.broker_epoch = node_broker_epoch(n);
         q.max_wait_ms = (int32_t)config_number(n->o.config, CONFIG_REPLICA_FETCH_WAIT);
         q.max_bytes = (uint32_t)config_number(n->o.config, CONFIG_REPLICA_FETCH_BYTES);
         q.partitions = list;
-        q.n_partitions = x->asked_count;
-        x->fetch.header = &q.base;
-        x->fetch.timeout_ms = q.max_wait_ms + TIMEOUT_SLACK_MS;
-        x->fetching = true;
-        node_call(n, &x->fetch);
+        q.n_partitions = t->count;
+        t->call.header = &q.base;
+        t->call.timeout_ms = q.max_wait_ms + TIMEOUT_SLACK_MS;
+        t->flying = true;
+        node_call(n, &t->call);
     }
     free(list);
     free(parts);
@@ -516,15 +573,24 @@ static int64_t next_try(const struct fetcher *x, int64_t now_ms)
     int64_t first = INT64_MAX;
     const struct following *g;
 
-    if (x->fetching)
+    if (x->away == x->count)
         return INT64_MAX;
     TAILQ_FOREACH (g, &x->parts, link) {
         int64_t at_ms = g->retry_ms > x->pause_ms ? g->retry_ms : x->pause_ms;
 
-        if (!g->stuck && at_ms < first)
+        if (!g->stuck && !g->in_fetch && at_ms < first)
             first = at_ms;
     }
     return first > now_ms ? first : now_ms + BACKOFF_LEAST_MS;
+}
+
+static void turn(struct fetcher *x, bool may_fetch)
+{
+    if (x->ack_due && !x->acking)
+        send_ack(x);
+    for (size_t i = 0; may_fetch && i < FLIGHTS && x->away < x->count; i++)
+        if (!x->flights[i].flying)
+            send_fetch(&x->flights[i]);
 }
 
 void fetchers_turn(struct fetchers *f, struct instant now)
@@ -537,16 +603,13 @@ void fetchers_turn(struct fetchers *f, struct instant now)
         int64_t at_ms;
 
         next = TAILQ_NEXT(x, link);
-        if (x->ack_due && !x->acking)
-            send_ack(x);
-        if (!x->fetching && x->count > 0 && admitted && x->pause_ms <= now.mono_ms &&
-            node_broker_epoch(f->node) >= 0)
-            send_fetch(x);
-        if (x->count == 0 && !x->fetching && !x->acking) {
+        turn(x,
+             admitted && x->pause_ms <= now.mono_ms && node_broker_epoch(f->node) >= 0);
+        if (x->count == 0 && !is_busy(x)) {
             fetcher_free(x);
             continue;
         }
-        at_ms = x->count > 0 ? next_try(x, now.mono_ms) : INT64_MAX;
+        at_ms = next_try(x, now.mono_ms);
         if (at_ms < first)
             first = at_ms;
     }

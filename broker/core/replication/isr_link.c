@@ -37,12 +37,18 @@ struct isr_link {
     size_t named_count;
 };
 
+static void sleep_until(struct isr_link *l, int64_t at_ms)
+{
+    timer_stop(l->node, &l->timer);
+    timer_set(l->node, &l->timer, at_ms);
+}
+
 static void on_timer(struct node *n, struct timer *t)
 {
     struct isr_link *l = container_of(t, struct isr_link, timer);
 
     l->due = true;
-    timer_set(n, t, n->now.mono_ms + SWEEP_MS);
+    sleep_until(l, n->now.mono_ms + SWEEP_MS);
 }
 
 struct isr_link *isr_link_new(struct node *n)
@@ -79,15 +85,16 @@ static void count_change(struct node *n, size_t before, size_t after)
         metric_add(n->o.metrics, METRIC_ISR_EXPANDS, after - before);
 }
 
+/* `r` NULL: nobody knows what happened. */
 static void tell(struct isr_link *l, const struct named *x,
-                 const Leat__AlterPartitionResult *r, enum status status)
+                 const Leat__AlterPartitionResult *r)
 {
     struct partition *p = node_partition(l->node, x->topic_id, x->number);
 
     if (p == NULL || p->role != ROLE_LEADER || p->leader_epoch != x->leader_epoch)
         return;
     if (r == NULL) {
-        leader_answered(p->leader, status, 0, NULL, 0);
+        leader_answered(p->leader, STATUS_UNKNOWN, 0, NULL, 0);
         return;
     }
     leader_answered(p->leader, (enum status)r->error, r->partition_epoch, r->in_sync,
@@ -106,6 +113,7 @@ static void on_answer(struct peer_call *c)
 {
     struct isr_link *l = container_of(c, struct isr_link, call);
     const Leat__AlterPartitionsResponse *a = NULL;
+    bool refused = false;
     ProtobufCMessage *m;
     struct arena arena;
 
@@ -116,12 +124,15 @@ static void on_answer(struct peer_call *c)
         a = (const void *)m;
     if (a != NULL && (a->error || a->n_partitions != l->named_count))
         a = NULL;
-    if (a == NULL)
-        l->pause_ms = l->node->now.mono_ms + RETRY_MS;
-    for (size_t i = 0; i < l->named_count; i++)
-        tell(l, &l->named[i], a ? a->partitions[i] : NULL,
-             c->status ? c->status : STATUS_UNKNOWN);
+    for (size_t i = 0; i < l->named_count; i++) {
+        tell(l, &l->named[i], a ? a->partitions[i] : NULL);
+        refused |= a == NULL || a->partitions[i]->error != STATUS_OK;
+    }
     l->named_count = 0;
+    if (refused) { /* what we know is behind what the controller knows, or it is away */
+        l->pause_ms = l->node->now.mono_ms + RETRY_MS;
+        sleep_until(l, l->pause_ms);
+    }
     l->due = true;
     arena_release(&arena);
 }
@@ -159,7 +170,6 @@ static bool add(struct gathering *g, struct partition *p)
     g->link->named[g->count] =
         (struct named){p->topic_id, p->number, p->leader_epoch, (size_t)p->in_sync_count};
     g->list[g->count++] = a;
-    /* Whoever we want to add counts from now on: the watermark waits for it. */
     return g->count < AT_A_TIME;
 }
 

@@ -16,9 +16,9 @@ struct replica {
     int64_t broker_epoch; /* by its newest fetch; -1: none in this leader epoch */
     int64_t matched;      /* its log is ours up to here; -1: unknown */
     int64_t claimed;      /* it says that it has so much on its disk */
-    int64_t caught_up_ms; /* when it last had all that we had at its fetch before */
-    int64_t fetched_ms;   /* its newest fetch */
-    int64_t end_then;     /* our end at that fetch */
+    int64_t caught_up_ms; /* it holds all that we had then */
+    int64_t mark;         /* our end at a fetch of it: what it has to reach, */
+    int64_t mark_ms;      /* and when that was */
 };
 
 enum pending { NOTHING, PROPOSED };
@@ -33,9 +33,11 @@ struct leader {
     int32_t in_sync[REPLICAS_MAX]; /* committed */
     size_t in_sync_count;
     enum pending pending;
-    bool in_flight;               /* somebody waits for the answer */
+    bool in_flight;               /* somebody waits for the answer, */
+    int32_t sent_epoch;           /* to what was asked on top of this partition epoch */
     bool overtaken;               /* newer metadata must come first */
-    int32_t wanted[REPLICAS_MAX]; /* what was proposed */
+    int32_t wanted[REPLICAS_MAX]; /* what was proposed, */
+    int64_t wanted_epochs[REPLICAS_MAX]; /* and as which processes: also if repeated */
     size_t wanted_count;
 };
 
@@ -69,8 +71,7 @@ static void take_record(struct leader *l, const struct image_partition *record,
                               .matched = -1,
                               .claimed = -1,
                               .caught_up_ms = now.mono_ms,
-                              .fetched_ms = now.mono_ms,
-                              .end_then = INT64_MAX};
+                              .mark = INT64_MAX};
         for (size_t j = 0; j < count; j++)
             if (before[j].id == r->id)
                 *r = before[j];
@@ -109,26 +110,52 @@ void leader_update(struct leader *l, const struct image_partition *record,
 /* ---- evidence ------------------------------------------------------------------------
  */
 
+/* What counts: the same as ours, and on its disk. */
+static int64_t held(const struct replica *r)
+{
+    return r->matched < r->claimed ? r->matched : r->claimed;
+}
+
+static void see_progress(struct replica *r)
+{
+    if (held(r) < r->mark)
+        return;
+    if (r->mark_ms > r->caught_up_ms)
+        r->caught_up_ms = r->mark_ms;
+}
+
+/* A new mark only where the one before was reached: whoever never gets there, be it his
+ * network or his disk, is not caught up. */
+static void set_mark(struct replica *r, int64_t our_end, struct instant now)
+{
+    see_progress(r);
+    if (held(r) >= our_end)
+        r->caught_up_ms = now.mono_ms;
+    if (held(r) >= r->mark || r->mark == INT64_MAX) {
+        r->mark = our_end;
+        r->mark_ms = now.mono_ms;
+    }
+}
+
 bool leader_on_fetch(struct leader *l, const struct leader_fetch *f, struct instant now)
 {
     struct replica *r = find(l, f->node_id);
 
-    if (r == NULL || f->node_id == l->self)
+    /* What its former process has sent may arrive late, and says nothing of this one. */
+    if (r == NULL || f->node_id == l->self || f->broker_epoch < r->broker_epoch)
         return false;
-    if (r->broker_epoch !=
-        f->broker_epoch) { /* another process: nothing is known of it */
+    if (f->broker_epoch > r->broker_epoch) { /* another process: nothing is known of it */
         r->broker_epoch = f->broker_epoch;
         r->matched = r->claimed = -1;
-        r->end_then = INT64_MAX;
+        r->mark = INT64_MAX;
     }
-    r->matched = f->offset;
-    r->claimed = f->durable < f->offset ? f->durable : f->offset;
-    if (f->offset >= f->our_end)
-        r->caught_up_ms = now.mono_ms;
-    else if (f->offset >= r->end_then)
-        r->caught_up_ms = r->fetched_ms;
-    r->fetched_ms = now.mono_ms;
-    r->end_then = f->our_end;
+    /* Within a leader epoch what was validated only grows; an acknowledgement may have
+     * overtaken this fetch. */
+    if (f->offset > r->matched)
+        r->matched = f->offset;
+    if (f->durable > r->claimed)
+        r->claimed = f->durable;
+    set_mark(r, f->our_end, now);
     return true;
 }
 
@@ -141,13 +168,8 @@ bool leader_on_ack(struct leader *l, int32_t node_id, int64_t broker_epoch,
         return false;
     if (durable > r->claimed)
         r->claimed = durable;
+    see_progress(r);
     return true;
-}
-
-/* What counts: the same as ours, and on its disk. */
-static int64_t held(const struct replica *r)
-{
-    return r->matched < r->claimed ? r->matched : r->claimed;
 }
 
 /* Whoever may be in sync is waited for: the committed set, and those we want to add. */
@@ -234,6 +256,17 @@ static bool is_committed(const struct leader *l, const int32_t *set, size_t coun
     return true;
 }
 
+/* Somebody who is proposed again is proposed as the process whose log was looked at: its
+ * next one may have an empty disk (KIP-903). */
+static void note_processes(struct leader *l)
+{
+    for (size_t i = 0; i < l->wanted_count; i++) {
+        const struct replica *r = find(l, l->wanted[i]);
+
+        l->wanted_epochs[i] = r->id == l->self ? -1 : r->broker_epoch;
+    }
+}
+
 bool leader_propose(struct leader *l, const struct image *image, int64_t our_end,
                     int64_t high_watermark, int64_t lag_ms, struct instant now,
                     struct leader_proposal *out)
@@ -246,17 +279,15 @@ bool leader_propose(struct leader *l, const struct image *image, int64_t our_end
         if (is_committed(l, l->wanted, l->wanted_count) && !l->recovering)
             return false;
         l->pending = PROPOSED;
+        note_processes(l);
     }
     l->in_flight = true;
+    l->sent_epoch = l->partition_epoch;
     out->partition_epoch = l->partition_epoch;
     out->recovered = l->recovering;
     out->count = l->wanted_count;
-    for (size_t i = 0; i < l->wanted_count; i++) {
-        const struct replica *r = find(l, l->wanted[i]);
-
-        out->in_sync[i] = l->wanted[i];
-        out->epochs[i] = r && r->id != l->self ? r->broker_epoch : -1;
-    }
+    memcpy(out->in_sync, l->wanted, l->wanted_count * sizeof *l->wanted);
+    memcpy(out->epochs, l->wanted_epochs, l->wanted_count * sizeof *l->wanted_epochs);
     return true;
 }
 
@@ -301,7 +332,7 @@ void leader_answered(struct leader *l, enum status status, int32_t partition_epo
     if (status) {
         if (is_refusal(status))
             l->pending = NOTHING;
-        l->overtaken = is_overtaken(status);
+        l->overtaken = is_overtaken(status) && l->sent_epoch == l->partition_epoch;
         return;
     }
     if (partition_epoch < l->partition_epoch || count > REPLICAS_MAX)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/replication/snapshot_link.h"
 
+#include "broker/core/group/coordinator.h"
 #include "broker/core/node_state.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
@@ -67,6 +68,8 @@ static void on_installed(struct machine_install *i, enum status status)
                  status_text(status));
     else if (p != NULL)
         partition_renewed(p, machine_log(p->machine), i->offset);
+    if (p != NULL && p->machine == coordinator_machine(s->node->coordinator))
+        s->node->group_log = p->log;
     end(s);
 }
 
