@@ -31,6 +31,7 @@ struct numbered {
 
 struct fake_wire {
     struct fake_media *media;
+    struct fake_wire_place place;
     struct config config;
     struct shard shards[SHARDS_MAX];
     unsigned count;
@@ -99,9 +100,10 @@ static void post(struct wire *wire, unsigned shard, struct errand *e)
 
 static void call(struct wire *wire, struct peer_call *c)
 {
-    (void)wire;
-    (void)c;
-    CHECK(!"a broker alone has nobody to call");
+    struct fake_wire *w = container_of(wire, struct shard, wire)->owner;
+
+    CHECK(w->place.call != NULL); /* a broker alone has nobody to call */
+    w->place.call(w->place.ctx, c);
 }
 
 static void on_failed(void *ctx, enum status status, const char *what)
@@ -114,9 +116,15 @@ static void on_failed(void *ctx, enum status status, const char *what)
 
 struct fake_wire *fake_wire_new(unsigned shards)
 {
+    return fake_wire_new_at(shards, &(struct fake_wire_place){.node_id = 1, .rack = ""});
+}
+
+struct fake_wire *fake_wire_new_at(unsigned shards, const struct fake_wire_place *place)
+{
     struct fake_wire *w = must_zalloc(sizeof *w);
 
     CHECK(shards <= SHARDS_MAX);
+    w->place = *place;
     w->media = fake_media_new();
     w->count = shards;
     w->now = (struct instant){1000, 1700000000000};
@@ -168,6 +176,21 @@ static bool turn(struct fake_wire *w, bool with_disk)
     return moved || w->answered != answered;
 }
 
+bool fake_wire_step(struct fake_wire *w)
+{
+    return turn(w, true);
+}
+
+void fake_wire_clock(struct fake_wire *w, struct instant now)
+{
+    w->now = now;
+}
+
+struct instant fake_wire_now(const struct fake_wire *w)
+{
+    return w->now;
+}
+
 void fake_wire_turn(struct fake_wire *w)
 {
     while (turn(w, false))
@@ -202,13 +225,15 @@ void fake_wire_open(struct fake_wire *w)
         const struct node_options o = {
             .config = &w->config,
             .cluster_id = {{1, 2, 3}},
-            .node_id = 1,
+            .node_id = w->place.node_id,
             .shard = i,
             .shards = w->count,
-            .directory = {{4, 5, 6}},
-            .incarnation = {{7, (uint8_t)w->lives}},
-            .at = {"localhost", 9092},
-            .rack = "",
+            .directory = {{4, 5, (uint8_t)w->place.node_id}},
+            .incarnation = {{7, (uint8_t)w->lives, (uint8_t)w->place.node_id}},
+            .at = {"localhost", (uint16_t)(9091 + w->place.node_id)},
+            .rack = w->place.rack,
+            .bootstrap = w->place.controllers,
+            .bootstrap_count = w->place.controller_count,
             .seed = 42, /* the same after each restart: the worst case */
             .disk = s->disk,
             .wire = &s->wire,
@@ -229,7 +254,9 @@ static void end(struct fake_wire *w, bool cleanly)
 {
     for (unsigned i = 0; i < w->count; i++)
         node_stop(w->shards[i].node, w->now);
-    fake_wire_run(w);
+    do {
+        fake_wire_run(w);
+    } while (w->place.hang_up != NULL && w->place.hang_up(w->place.ctx));
     for (unsigned i = 0; i < w->count; i++) {
         enum status st = node_close(w->shards[i].node);
 

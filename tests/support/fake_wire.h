@@ -18,8 +18,21 @@ enum { SHARDS_MAX = 4 };
 struct fake_wire;
 struct fake_media;
 
+/* One broker among several: who it is, and whoever carries its calls to the others. */
+struct fake_wire_place {
+    int32_t node_id;
+    const char *rack;
+    const struct voter *controllers;
+    size_t controller_count;
+    void (*call)(void *ctx, struct peer_call *c);
+    /* The broker ends: end its calls; false if there are none. */
+    bool (*hang_up)(void *ctx);
+    void *ctx;
+};
+
 /* Begin with an empty disk. */
 struct fake_wire *fake_wire_new(unsigned shards);
+struct fake_wire *fake_wire_new_at(unsigned shards, const struct fake_wire_place *place);
 void fake_wire_free(struct fake_wire *w);
 
 /* A broker on the disk as it is; and its clean end. */
@@ -40,6 +53,11 @@ void fake_wire_turn(struct fake_wire *w);
 void fake_wire_run(struct fake_wire *w);
 /* Time passes, then everything runs. */
 void fake_wire_pass_ms(struct fake_wire *w, int64_t ms);
+
+/* For those who run several: one turn; and the time, which then is theirs. */
+bool fake_wire_step(struct fake_wire *w);
+void fake_wire_clock(struct fake_wire *w, struct instant now);
+struct instant fake_wire_now(const struct fake_wire *w);
 
 /* What was answered since the last call. */
 const char *fake_wire_said(struct fake_wire *w);

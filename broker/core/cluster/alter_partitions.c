@@ -96,6 +96,7 @@ static enum status decide_one(const struct controller *c, struct change *change,
         return st;
     rules = controller_elect_rules(c, topic, p);
     draft_init(&d, p);
+    d.touched = true; /* also if it asks for what is: what it asked before is void then */
     if (a->recovered)
         d.p.recovering = false;
     draft_in_sync(&d, a->in_sync, a->n_in_sync, &rules);

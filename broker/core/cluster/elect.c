@@ -299,7 +299,7 @@ bool draft_finish(struct draft *d, const struct image_partition *before)
 {
     struct image_partition *p = &d->p;
 
-    if (is_same(p, before) && !d->new_epoch)
+    if (is_same(p, before) && !d->new_epoch && !d->touched)
         return false;
     CHECK(p->leader < 0 || image_has(p->in_sync, p->in_sync_count, p->leader));
     p->partition_epoch = before->partition_epoch + 1;

@@ -16,6 +16,7 @@ enum { PARTITION_REPLICAS_MAX = 32 };
 struct draft {
     struct image_partition p; /* its arrays lie in `numbers` */
     int32_t numbers[5][PARTITION_REPLICAS_MAX];
+    bool touched;   /* count the partition epoch up even if nothing changes */
     bool new_epoch; /* even if the leader stays: its process is another one */
 };
 

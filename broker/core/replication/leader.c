@@ -21,7 +21,9 @@ struct replica {
     int64_t mark_ms;      /* and when that was */
 };
 
-enum pending { NOTHING, PROPOSED };
+/* DOUBTFUL: an attempt may still be on its way, unheard of. WITHDRAWN: the same, and we
+ * do not want it any more. */
+enum pending { NOTHING, PROPOSED, DOUBTFUL, WITHDRAWN };
 
 struct leader {
     int32_t self;
@@ -175,10 +177,10 @@ bool leader_on_ack(struct leader *l, int32_t node_id, int64_t broker_epoch,
 /* Whoever may be in sync is waited for: the committed set, and those we want to add. */
 static bool is_waited_for(const struct leader *l, int32_t id)
 {
-    if (PLANT(3) && l->pending == PROPOSED)
+    if (PLANT(3) && l->pending != NOTHING)
         return image_has(l->wanted, l->wanted_count, id);
     return is_in_sync(l, id) ||
-           (l->pending == PROPOSED && image_has(l->wanted, l->wanted_count, id));
+           (l->pending != NOTHING && image_has(l->wanted, l->wanted_count, id));
 }
 
 int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
@@ -267,6 +269,17 @@ static void note_processes(struct leader *l)
     }
 }
 
+/* Once this is committed, under another partition epoch, whatever is still on its way for
+ * the present one comes too late. */
+static void propose_what_is(const struct leader *l, struct leader_proposal *out)
+{
+    out->recovered = l->recovering;
+    out->count = l->in_sync_count;
+    memcpy(out->in_sync, l->in_sync, l->in_sync_count * sizeof *l->in_sync);
+    for (size_t i = 0; i < l->in_sync_count; i++)
+        out->epochs[i] = -1;
+}
+
 bool leader_propose(struct leader *l, const struct image *image, int64_t our_end,
                     int64_t high_watermark, int64_t lag_ms, struct instant now,
                     struct leader_proposal *out)
@@ -284,6 +297,10 @@ bool leader_propose(struct leader *l, const struct image *image, int64_t our_end
     l->in_flight = true;
     l->sent_epoch = l->partition_epoch;
     out->partition_epoch = l->partition_epoch;
+    if (l->pending == WITHDRAWN) {
+        propose_what_is(l, out);
+        return true;
+    }
     out->recovered = l->recovering;
     out->count = l->wanted_count;
     memcpy(out->in_sync, l->wanted, l->wanted_count * sizeof *l->wanted);
@@ -309,11 +326,16 @@ int64_t leader_deadline(const struct leader *l, int64_t lag_ms)
     return first;
 }
 
-/* Whether nothing of what we proposed can have been committed, now or by an earlier
- * attempt whose answer was lost: the controller looked at it under our very epochs. */
-static bool is_refusal(enum status status)
+/* INELIGIBLE_REPLICA says that the controller looked at this attempt under our very
+ * epochs and will not have it. An earlier one, whose answer was lost, may still be on its
+ * way and find it in a better mood. */
+static enum pending after_failure(enum pending before, enum status status)
 {
-    return status == STATUS_INELIGIBLE_REPLICA || PLANT(19);
+    if (PLANT(19))
+        return NOTHING;
+    if (status != STATUS_INELIGIBLE_REPLICA)
+        return before == PROPOSED ? DOUBTFUL : before;
+    return before == PROPOSED ? NOTHING : WITHDRAWN;
 }
 
 /* The metadata has moved on and will tell; asking again is of no use. */
@@ -330,8 +352,8 @@ void leader_answered(struct leader *l, enum status status, int32_t partition_epo
 {
     l->in_flight = false;
     if (status) {
-        if (is_refusal(status))
-            l->pending = NOTHING;
+        if (l->pending != NOTHING)
+            l->pending = after_failure(l->pending, status);
         l->overtaken = is_overtaken(status) && l->sent_epoch == l->partition_epoch;
         return;
     }

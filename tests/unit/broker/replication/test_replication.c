@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A leader and its followers, as whole brokers: what is acknowledged is on every disk
+ * that counts, and nobody who counts is forgotten. */
+#include "tests/unit/broker/replication/fleet.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct fleet *f;
+
+static void begin_with(unsigned shards)
+{
+    f = fleet_new(4, shards);
+    fleet_create(f, "t", (const int32_t[]){2, 3, 4}, 3, "2");
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3,4");
+}
+
+static void begin(void)
+{
+    begin_with(1);
+}
+
+static void begin_on_two_shards(void)
+{
+    begin_with(2);
+}
+
+static void end(void)
+{
+    fleet_free(f);
+}
+
+static const char *said(int32_t node_id)
+{
+    return fake_wire_said(fleet_wire(f, node_id));
+}
+
+/* What the newest produce request was told. */
+static const char *produced(int32_t node_id)
+{
+    const char *text = said(node_id);
+
+    return strstr(text, "error=") ? strstr(text, "error=") : *text ? "safe" : "waits";
+}
+
+static void fetch(int32_t node_id, const char *rack, int64_t offset, int32_t leader_epoch,
+                  int32_t last_epoch)
+{
+    Leat__FetchRequest m = LEAT__FETCH_REQUEST__INIT;
+    Leat__FetchTopic t = LEAT__FETCH_TOPIC__INIT, *topics[] = {&t};
+    Leat__FetchPartition p = LEAT__FETCH_PARTITION__INIT, *list[] = {&p};
+
+    p.offset = offset;
+    p.leader_epoch = leader_epoch;
+    p.last_epoch = last_epoch;
+    p.max_bytes = 1 << 20;
+    t.name = "t";
+    t.partitions = list;
+    t.n_partitions = 1;
+    m.topics = topics;
+    m.n_topics = 1;
+    m.max_bytes = 1 << 20;
+    m.rack = (char *)rack;
+    fake_wire_ask(fleet_wire(f, node_id), 0, RPC_FETCH, &m.base, (struct bytes){0});
+    fleet_pass_ms(f, 1);
+}
+
+START_TEST(records_reach_all_disks_before_they_are_safe)
+{
+    fleet_hold_disk(f, 4, true);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 100);
+    ck_assert_str_eq(produced(2), "waits");
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..0/3");
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "0..0/3");
+    fleet_hold_disk(f, 4, false);
+    fleet_pass_ms(f, 1);
+    ck_assert_str_eq(produced(2), "safe");
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..3/3");
+}
+END_TEST
+
+/* The leader's own disk is one that counts, too. */
+START_TEST(leader_waits_for_its_own_disk)
+{
+    fleet_hold_disk(f, 2, true);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 100);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..0/3");
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..0/3");
+    fleet_hold_disk(f, 2, false);
+    fleet_pass_ms(f, 1);
+    ck_assert_str_eq(produced(2), "safe");
+}
+END_TEST
+
+/* Followers learn what is safe with their next fetch. */
+START_TEST(followers_learn_the_watermark)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..3/3");
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "0..3/3");
+}
+END_TEST
+
+START_TEST(whoever_stays_away_is_not_waited_for_and_comes_back)
+{
+    fleet_cut(f, 2, 4);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 2900);
+    ck_assert_str_eq(produced(2), "waits");
+    fleet_pass_ms(f, 1500);
+    ck_assert_str_eq(produced(2), "safe");
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3");
+    fleet_heal(f);
+    fleet_pass_ms(f, 3000);
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3,4");
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "0..3/3");
+}
+END_TEST
+
+/* Its network is fine, and it fetches ahead; but nothing of it gets to its disk. */
+START_TEST(whoever_never_writes_falls_behind)
+{
+    fleet_hold_disk(f, 4, true);
+    for (int i = 0; i < 50; i++) {
+        fleet_produce(f, 2, "t", 1);
+        fleet_pass_ms(f, 100);
+    }
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3");
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..50/50");
+    fleet_hold_disk(f, 4, false);
+    fleet_pass_ms(f, 1000);
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3,4");
+}
+END_TEST
+
+START_TEST(too_few_disks_refuse_records_beforehand)
+{
+    fleet_stop(f, 3);
+    fleet_stop(f, 4);
+    fleet_pass_ms(f, 5000);
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2");
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 10);
+    ck_assert_ptr_nonnull(strstr(said(2), "NOT_ENOUGH_REPLICAS"));
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..0/0");
+    fleet_start(f, 3);
+    fleet_pass_ms(f, 3000);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 10);
+    ck_assert_str_eq(produced(2), "safe");
+}
+END_TEST
+
+/* Alone with the controller out of reach, the old leader can write but not commit; what
+ * it wrote is cut when it follows. */
+START_TEST(what_a_lost_leader_wrote_is_cut)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    said(2);
+    fleet_cut(f, 2, 1);
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 2, 4);
+    fleet_produce(f, 2, "t", 5);
+    fleet_pass_ms(f, 4000);
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..3/8");
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 3 epoch 4 in-sync 3,4");
+    fleet_produce(f, 3, "t", 1);
+    fleet_pass_ms(f, 10);
+    ck_assert_str_eq(produced(3), "safe");
+    /* It has not been heard for so long that it does not believe in itself any more. */
+    fleet_produce(f, 2, "t", 1);
+    fleet_heal(f);
+    fleet_pass_ms(f, 3000);
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..4/4");
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 3 epoch 4 in-sync 2,3,4");
+    ck_assert_ptr_nonnull(strstr(said(2), "NOT_LEADER"));
+}
+END_TEST
+
+/* A new process leads nothing before it was given it anew: not even while it reads in the
+ * metadata what was given to the one before it. */
+START_TEST(old_leaderships_end_with_their_process)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    fleet_stop(f, 2);
+    fleet_start(f, 2);
+    for (int i = 0; i < 1000; i++) {
+        const struct partition *p = fleet_partition(f, 2, "t");
+
+        ck_assert(p == NULL || p->role != ROLE_LEADER);
+        fleet_pass_ms(f, 1);
+    }
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 3 epoch 4 in-sync 2,3,4");
+}
+END_TEST
+
+/* The new leader knows what is safe only after it has heard of the others. */
+START_TEST(new_leader_does_not_tell_the_end_before_it_knows)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 10);
+    fleet_cut(f, 3, 4);
+    fleet_stop(f, 2);
+    fleet_pass_ms(f, 2500);
+    said(3);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..0/3");
+    ask_list(fleet_wire(f, 3), "t", 0, -1);
+    fleet_pass_ms(f, 1);
+    ck_assert_ptr_nonnull(strstr(said(3), "error=OFFSET_NOT_AVAILABLE"));
+    ask_list(fleet_wire(f, 3), "t", 0, -2);
+    fleet_pass_ms(f, 1);
+    ck_assert_ptr_null(strstr(said(3), "error"));
+    fetch(3, "", 3, 0, 0); /* a consumer that was told more by the leader before */
+    ck_assert_ptr_null(strstr(said(3), "error"));
+    fleet_heal(f);
+    fleet_pass_ms(f, 3000); /* what the net has swallowed must time out first */
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..3/3");
+    ask_list(fleet_wire(f, 3), "t", 0, -1);
+    fleet_pass_ms(f, 1);
+    ck_assert_ptr_nonnull(strstr(said(3), "offset=3"));
+}
+END_TEST
+
+/* Consumers that know epochs hear when they do not fit (KIP-320). */
+START_TEST(consumers_of_another_epoch_are_told)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 10);
+    said(2);
+    fetch(2, "", 0, 2, 0);
+    ck_assert_ptr_nonnull(strstr(said(2), "FENCED_LEADER_EPOCH"));
+    fetch(2, "", 0, 4, 0);
+    ck_assert_ptr_nonnull(strstr(said(2), "UNKNOWN_LEADER_EPOCH"));
+    fetch(2, "", 3, 3, 2); /* it read a record of epoch 2 there, which is gone */
+    ck_assert_ptr_nonnull(strstr(said(2), "diverging_end"));
+    fetch(2, "", 0, 3, 0);
+    ck_assert_ptr_nonnull(strstr(said(2), "[0..2]"));
+}
+END_TEST
+
+/* A follower in sync serves whoever comes to it on purpose; the leader sends those who
+ * stand nearer to it (KIP-392). */
+START_TEST(consumers_read_from_the_replica_in_their_rack)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    said(2);
+    fetch(2, "r3", 0, 0, 0);
+    ck_assert_ptr_nonnull(strstr(said(2), "preferred_replica=3"));
+    fetch(2, "r2", 0, 0, 0);
+    ck_assert_ptr_nonnull(strstr(said(2), "[0..2]"));
+    fetch(2, "elsewhere", 0, 0, 0);
+    ck_assert_ptr_nonnull(strstr(said(2), "[0..2]"));
+    fetch(3, "r3", 0, 0, 0);
+    ck_assert_ptr_nonnull(strstr(said(3), "[0..2]"));
+    fetch(3, "", 0, 0, 0);
+    ck_assert_ptr_nonnull(strstr(said(3), "NOT_LEADER"));
+    fetch(3, "r3", 7, 0, 0);
+    ck_assert_ptr_nonnull(strstr(said(3), "OFFSET_NOT_AVAILABLE"));
+    fleet_cut(f, 2, 3);
+    fleet_produce(f, 2, "t", 1);
+    fleet_pass_ms(f, 5000);
+    said(2);
+    fetch(2, "r3", 0, 0, 0); /* not in sync any more */
+    ck_assert_ptr_nonnull(strstr(said(2), "[0..2]"));
+}
+END_TEST
+
+/* What is trimmed goes from all replicas; one that missed more than the leader has begins
+ * anew where the leader begins. */
+START_TEST(replicas_trim_with_their_leader)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    ask_trim(fleet_wire(f, 2), "t", 0, 3);
+    fleet_pass_ms(f, 600);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "3..6/6");
+    fleet_stop(f, 4);
+    fleet_produce(f, 2, "t", 4);
+    fleet_pass_ms(f, 5000);
+    ask_trim(fleet_wire(f, 2), "t", 0, 10);
+    fleet_pass_ms(f, 600);
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "10..10/10");
+    fleet_start(f, 4);
+    fleet_pass_ms(f, 3000);
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "10..10/10");
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3,4");
+    fleet_produce(f, 2, "t", 1);
+    fleet_pass_ms(f, 600);
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "10..11/11");
+}
+END_TEST
+
+/* Somebody has accepted loss: whoever had more gives it up, although it was committed. */
+START_TEST(after_an_unclean_election_all_follow)
+{
+    fleet_cut(f, 4, 2);
+    fleet_cut(f, 4, 3);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 5000); /* 4 is out, and knows nothing */
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3");
+    fleet_stop(f, 2);
+    fleet_pass_ms(f, 4000);
+    fleet_stop(f, 3);
+    fleet_pass_ms(f, 4000);
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader -1 epoch 5 in-sync");
+    fleet_elect(f, "t", true);
+    fleet_pass_ms(f, 100);
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "t"), "leader 4"));
+    fleet_produce(f, 4, "t", 1);
+    fleet_heal(f);
+    fleet_start(f, 2);
+    fleet_start(f, 3);
+    fleet_pass_ms(f, 4000);
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..0/0");
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "0..0/0");
+    fleet_produce(f, 4, "t", 1);
+    fleet_pass_ms(f, 600);
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..1/1");
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..1/1");
+}
+END_TEST
+
+/* The same, with followers that were never away and know what was committed. */
+START_TEST(unclean_election_cuts_below_what_followers_know)
+{
+    fleet_cut(f, 4, 2);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 5000);
+    fleet_produce(f, 2, "t", 1);
+    fleet_pass_ms(f, 600);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..4/4");
+    fleet_cut(f, 2, 1);
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 3, 1);
+    fleet_pass_ms(f, 4000); /* 2 and 3 run, but nobody sees them */
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "t"), "leader -1"));
+    fleet_elect(f, "t", true);
+    fleet_pass_ms(f, 500);
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "t"), "leader 4"));
+    fleet_heal(f);
+    fleet_pass_ms(f, 5000);
+    ck_assert_str_eq(fleet_log(f, 2, "t"), "0..0/0");
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..0/0");
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "t"), "in-sync 2,3,4"));
+}
+END_TEST
+
+/* Replicas at rest ask now and then, no more. */
+START_TEST(quiet_replicas_are_quiet)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 1000);
+    fleet_calls(f, RPC_REPLICA_FETCH);
+    fleet_calls(f, RPC_REPLICA_ACK);
+    fleet_calls(f, RPC_ALTER_PARTITIONS);
+    fleet_pass_ms(f, 10000);
+    /* Two followers, one fetch in 500 ms; and the groups' partition, once. */
+    ck_assert_uint_le(fleet_calls(f, RPC_REPLICA_FETCH), 150);
+    ck_assert_uint_eq(fleet_calls(f, RPC_REPLICA_ACK), 0);
+    ck_assert_uint_eq(fleet_calls(f, RPC_ALTER_PARTITIONS), 0);
+}
+END_TEST
+
+/* A leader without a controller asks again, but not all the time. */
+START_TEST(proposals_are_repeated_patiently)
+{
+    fleet_cut(f, 2, 4);
+    fleet_cut(f, 2, 1);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 20000);
+    ck_assert_uint_le(fleet_calls(f, RPC_ALTER_PARTITIONS), 20);
+    fleet_heal(f);
+    fleet_pass_ms(f, 4000);
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "t"), "in-sync 2,3,4"));
+}
+END_TEST
+
+static void add(Suite *s, const char *name, void (*setup)(void))
+{
+    TCase *c = tcase_create(name);
+
+    tcase_add_checked_fixture(c, setup, end);
+    tcase_set_timeout(c, 0);
+    tcase_add_test(c, records_reach_all_disks_before_they_are_safe);
+    tcase_add_test(c, leader_waits_for_its_own_disk);
+    tcase_add_test(c, followers_learn_the_watermark);
+    tcase_add_test(c, whoever_stays_away_is_not_waited_for_and_comes_back);
+    tcase_add_test(c, whoever_never_writes_falls_behind);
+    tcase_add_test(c, too_few_disks_refuse_records_beforehand);
+    tcase_add_test(c, what_a_lost_leader_wrote_is_cut);
+    tcase_add_test(c, old_leaderships_end_with_their_process);
+    tcase_add_test(c, new_leader_does_not_tell_the_end_before_it_knows);
+    tcase_add_test(c, consumers_of_another_epoch_are_told);
+    tcase_add_test(c, consumers_read_from_the_replica_in_their_rack);
+    tcase_add_test(c, replicas_trim_with_their_leader);
+    tcase_add_test(c, after_an_unclean_election_all_follow);
+    tcase_add_test(c, unclean_election_cuts_below_what_followers_know);
+    tcase_add_test(c, quiet_replicas_are_quiet);
+    tcase_add_test(c, proposals_are_repeated_patiently);
+    suite_add_tcase(s, c);
+}
+
+int main(void)
+{
+    Suite *s = suite_create("replication");
+    SRunner *runner = srunner_create(s);
+    int failed;
+
+    add(s, "one shard", begin);
+    add(s, "two shards", begin_on_two_shards);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
