@@ -56,20 +56,21 @@ static void self_finished(struct request *r)
 {
     struct self_call *s = container_of(r, struct self_call, request);
     struct peer_call *c = s->call;
+    struct slice payload = {0};
 
     c->status = r->status;
     c->message = r->message ? r->message : "";
     c->answer = (struct bytes){0};
-    c->payload = (struct slice){0};
     s->packed.len = 0;
     if (!r->status) {
         rpc_pack(r->answer, &s->packed);
         CHECK(!writer_status(&s->packed));
         c->answer = (struct bytes){s->packed.data, s->packed.len};
-        c->payload = join(r);
+        payload = join(r);
     }
-    c->done(c);
-    slice_release(&c->payload);
+    c->payload = payload;
+    c->done(c); /* and perhaps free it */
+    slice_release(&payload);
     self_free(s);
 }
 

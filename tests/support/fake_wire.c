@@ -32,6 +32,7 @@ struct numbered {
 struct fake_wire {
     struct fake_media *media;
     struct fake_wire_place place;
+    int32_t asker; /* -1: a client */
     struct config config;
     struct shard shards[SHARDS_MAX];
     unsigned count;
@@ -125,6 +126,7 @@ struct fake_wire *fake_wire_new_at(unsigned shards, const struct fake_wire_place
 
     CHECK(shards <= SHARDS_MAX);
     w->place = *place;
+    w->asker = -1;
     w->media = fake_media_new();
     w->count = shards;
     w->now = (struct instant){1000, 1700000000000};
@@ -298,11 +300,16 @@ void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,
     r->payload = slice_of(buf, buf->data, payload.len);
     buf_unref(buf);
     r->client_id = "test";
-    r->peer = -1;
+    r->peer = w->asker;
     r->host = "127.0.0.1:1";
     r->arrived = w->now;
     writer_release(&packed);
     node_request(w->shards[shard].node, r, w->now);
+}
+
+void fake_wire_pose_as(struct fake_wire *w, int32_t peer)
+{
+    w->asker = peer;
 }
 
 const char *fake_wire_said(struct fake_wire *w)

@@ -47,6 +47,9 @@ void fake_wire_break(struct fake_wire *w);
 void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,
                    const ProtobufCMessage *header, struct bytes payload);
 
+/* The next requests come from this broker; -1: from clients again. */
+void fake_wire_pose_as(struct fake_wire *w, int32_t peer);
+
 /* Turns, without the disk: what a broker can do while the disk is busy. */
 void fake_wire_turn(struct fake_wire *w);
 /* Turns until nothing moves any more, the disk included. */

@@ -388,7 +388,7 @@ static void on_fetched(struct peer_call *c)
 {
     struct flight *t = container_of(c, struct flight, call);
     const Leat__ReplicaFetchResponse *a = NULL;
-    const uint8_t *at = c->payload.data;
+    size_t at = 0;
     ProtobufCMessage *m;
     struct arena arena;
 
@@ -402,9 +402,13 @@ static void on_fetched(struct peer_call *c)
     } else {
         t->fetcher->backoff_ms = BACKOFF_LEAST_MS;
         for (size_t i = 0; i < t->count; i++) {
-            take_result(t->asked[i], a->partitions[i],
-                        (struct bytes){at, a->partitions[i]->batch_bytes});
-            at += a->partitions[i]->batch_bytes;
+            const Leat__ReplicaFetchResult *r = a->partitions[i];
+
+            take_result(t->asked[i], r,
+                        r->batch_bytes > 0
+                            ? (struct bytes){c->payload.data + at, r->batch_bytes}
+                            : (struct bytes){0});
+            at += r->batch_bytes;
         }
     }
     t->count = 0;

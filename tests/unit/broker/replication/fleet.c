@@ -39,6 +39,8 @@ struct fleet {
     struct instant now;
     bool cut[FLEET_MAX + 1][FLEET_MAX + 1];
     TAILQ_HEAD(, carried) carried;
+    fleet_forge *forge;
+    int32_t forger;
     struct voter controller;
     unsigned turn; /* which shard gets the next request */
     unsigned shards;
@@ -66,9 +68,12 @@ static void finished(struct request *r)
     c->state = ANSWERED;
     if (r->status)
         return;
-    rpc_pack(r->answer, &c->answer);
     for (size_t i = 0; i < r->slice_count; i++)
         write_bytes(&c->payload, r->slices[i].data, r->slices[i].len);
+    if (c->fleet->forge != NULL && c->to == c->fleet->forger &&
+        r->row->api == RPC_REPLICA_FETCH)
+        c->fleet->forge((Leat__ReplicaFetchResponse *)(void *)r->answer, &c->payload);
+    rpc_pack(r->answer, &c->answer);
 }
 
 static bool passes(const struct carried *c)
@@ -110,22 +115,23 @@ static void carry(void *ctx, struct peer_call *call)
 static void end_call(struct carried *c, enum status status)
 {
     struct peer_call *call = c->call;
+    struct slice payload = {0};
     struct buf *buf;
 
     c->call = NULL;
     call->status = status;
     call->message = "";
     call->answer = (struct bytes){c->answer.data, c->answer.len};
-    call->payload = (struct slice){0};
     if (!status && c->payload.len > 0) {
         buf = buf_new(c->payload.len);
         memcpy(buf->data, c->payload.data, c->payload.len);
-        call->payload = slice_of(buf, buf->data, c->payload.len);
+        payload = slice_of(buf, buf->data, c->payload.len);
         buf_unref(buf);
     }
     node_clock(fake_wire_node(c->fleet->brokers[c->from].wire, 0), c->fleet->now);
-    call->done(call);
-    slice_release(&call->payload);
+    call->payload = payload;
+    call->done(call); /* and perhaps free it */
+    slice_release(&payload);
 }
 
 static bool hang_up(void *ctx)
@@ -223,6 +229,12 @@ void fleet_heal(struct fleet *f)
     memset(f->cut, 0, sizeof f->cut);
 }
 
+void fleet_forge_answers(struct fleet *f, int32_t from, fleet_forge *forge)
+{
+    f->forge = forge;
+    f->forger = from;
+}
+
 unsigned fleet_calls(struct fleet *f, enum rpc_api api)
 {
     unsigned calls = f->calls[api];
@@ -305,7 +317,7 @@ void fleet_hold_disk(struct fleet *f, int32_t node_id, bool held)
 /* ---- what is asked -------------------------------------------------------------------
  */
 
-static void move(struct fleet *f, const char *name, const int32_t *replicas, size_t count)
+void fleet_move(struct fleet *f, const char *name, const int32_t *replicas, size_t count)
 {
     Leat__MovePartitionsRequest q = LEAT__MOVE_PARTITIONS_REQUEST__INIT;
     Leat__PartitionMove m = LEAT__PARTITION_MOVE__INIT, *moves[] = {&m};
@@ -349,7 +361,7 @@ void fleet_create(struct fleet *f, const char *name, const int32_t *replicas,
     q.n_config = 1;
     fake_wire_ask(f->brokers[1].wire, 0, RPC_CREATE_TOPIC, &q.base, (struct bytes){0});
     fleet_pass_ms(f, 100);
-    move(f, name, replicas, count);
+    fleet_move(f, name, replicas, count);
     fleet_pass_ms(f, SETTLE_MS);
     fleet_elect(f, name, false);
     fleet_pass_ms(f, SETTLE_MS);

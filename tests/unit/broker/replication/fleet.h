@@ -26,6 +26,11 @@ void fleet_pass_ms(struct fleet *f, int64_t ms);
 void fleet_cut(struct fleet *f, int32_t a, int32_t b);
 void fleet_heal(struct fleet *f);
 
+/* Answers of broker `from` to replicas pass through here before they leave: a leader that
+ * errs, or a network that does not keep what it is given. NULL: nothing is changed. */
+typedef void fleet_forge(Leat__ReplicaFetchResponse *answer, struct writer *payload);
+void fleet_forge_answers(struct fleet *f, int32_t from, fleet_forge *forge);
+
 /* A broker ends cleanly, and comes again as another process. */
 void fleet_stop(struct fleet *f, int32_t node_id);
 void fleet_start(struct fleet *f, int32_t node_id);
@@ -35,6 +40,7 @@ void fleet_hold_disk(struct fleet *f, int32_t node_id, bool held);
 /* A topic of one partition with these replicas, the first leads. */
 void fleet_create(struct fleet *f, const char *name, const int32_t *replicas,
                   size_t count, const char *min_in_sync);
+void fleet_move(struct fleet *f, const char *name, const int32_t *replicas, size_t count);
 /* Elect leaders: of all topics the preferred one, or of this one anybody. */
 void fleet_elect(struct fleet *f, const char *name, bool unclean);
 /* acks=all, to a broker. */

@@ -4,6 +4,8 @@
  * that counts, and nobody who counts is forgotten. */
 #include "tests/unit/broker/replication/fleet.h"
 
+#include "proto/record/batch.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,6 +357,296 @@ START_TEST(unclean_election_cuts_below_what_followers_know)
 }
 END_TEST
 
+/* ---- a leader, or a network, that errs -----------------------------------------------
+ */
+
+static unsigned forged;
+
+/* Only answers that say something of the topic: they bring records. */
+static bool brings_records(const Leat__ReplicaFetchResponse *a)
+{
+    return a->n_partitions == 1 && a->partitions[0]->batch_bytes > 0;
+}
+
+static void flip_a_byte(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    payload->data[payload->len - 1] ^= 1;
+    forged++;
+}
+
+static void lose_the_end(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    payload->len -= 10;
+    forged++;
+}
+
+static void lose_the_end_and_say_so(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    payload->len -= 10;
+    a->partitions[0]->batch_bytes -= 10;
+    forged++;
+}
+
+static void move_the_offset(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    payload->data[BATCH_AT_BASE_OFFSET] ^= 1; /* not covered by the checksum */
+    forged++;
+}
+
+static void come_from_the_future(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    payload->data[BATCH_AT_LEADER_EPOCH] = 9;
+    forged++;
+}
+
+static void forget_a_partition(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    a->n_partitions = 0;
+    forged++;
+}
+
+/* None of it gets into the log; and when the trouble is over, all of it does. */
+START_TEST(followers_take_only_what_is_whole_and_follows)
+{
+    static fleet_forge *const forges[] = {
+        flip_a_byte,     lose_the_end,         lose_the_end_and_say_so,
+        move_the_offset, come_from_the_future, forget_a_partition};
+
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    for (size_t i = 0; i < sizeof forges / sizeof *forges; i++) {
+        int64_t end = log_end(fleet_partition(f, 2, "t")->log);
+
+        forged = 0;
+        fleet_forge_answers(f, 2, forges[i]);
+        fleet_produce(f, 2, "t", 1);
+        fleet_pass_ms(f, 1000);
+        ck_assert_uint_ge(forged, 2);
+        ck_assert_uint_le(forged, 60); /* and patiently */
+        ck_assert_int_eq(log_end(fleet_partition(f, 3, "t")->log), end);
+        ck_assert_int_eq(fleet_partition(f, 2, "t")->high_watermark, end);
+        fleet_forge_answers(f, 2, NULL);
+        fleet_pass_ms(f, 2000);
+        ck_assert_int_eq(log_end(fleet_partition(f, 3, "t")->log), end + 1);
+        ck_assert_int_eq(fleet_partition(f, 2, "t")->high_watermark, end + 1);
+    }
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3,4");
+}
+END_TEST
+
+static void promise_too_much(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    a->partitions[0]->high_watermark = 1000000;
+    forged++;
+}
+
+/* What a leader calls safe is safe here only as far as it is on our disk. */
+START_TEST(watermark_of_a_follower_stays_below_its_own_disk)
+{
+    fleet_forge_answers(f, 2, promise_too_much);
+    fleet_hold_disk(f, 3, true);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 100);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..0/3");
+    fleet_hold_disk(f, 3, false);
+    fleet_pass_ms(f, 100);
+    ck_assert_str_eq(fleet_log(f, 3, "t"), "0..3/3");
+}
+END_TEST
+
+static int64_t diverging_end;
+
+static void tell_to_cut(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    if (!brings_records(a))
+        return;
+    a->partitions[0]->diverging_epoch = 3;
+    a->partitions[0]->diverging_end = diverging_end;
+    forged++;
+}
+
+/* A follower that is told to give up what was committed keeps it, for whoever will look
+ * into it, and follows nobody until another leader tells otherwise. */
+START_TEST(nobody_gives_up_what_was_committed)
+{
+    static const int64_t ends[] = {0, 100};
+
+    for (size_t i = 0; i < 2; i++) {
+        fleet_create(f, i ? "b" : "a", (const int32_t[]){2, 3}, 2, "1");
+        fleet_produce(f, 2, i ? "b" : "a", 3);
+        fleet_pass_ms(f, 600);
+        diverging_end = ends[i];
+        forged = 0;
+        fleet_forge_answers(f, 2, tell_to_cut);
+        fleet_produce(f, 2, i ? "b" : "a", 2);
+        fleet_pass_ms(f, 1000);
+        fleet_forge_answers(f, 2, NULL);
+        ck_assert_uint_ge(forged, 1);
+        ck_assert_str_eq(fleet_log(f, 3, i ? "b" : "a"), "0..3/3");
+        fleet_pass_ms(f, 4000);
+        ck_assert_str_eq(fleet_log(f, 3, i ? "b" : "a"), "0..3/3");
+        ck_assert_ptr_nonnull(strstr(fleet_tell(f, i ? "b" : "a"), "in-sync 2"));
+    }
+    fleet_stop(f, 2);
+    fleet_start(f, 2);
+    fleet_pass_ms(f, 4000);
+    ck_assert_str_eq(fleet_tell(f, "a"), "leader 2 epoch 4 in-sync 2,3");
+    ck_assert_str_eq(fleet_log(f, 3, "a"), "0..5/5");
+}
+END_TEST
+
+/* ---- replicas that err ---------------------------------------------------------------
+ */
+
+enum { FORMER = 1000000 }; /* at 3, by the process before */
+
+struct replica_ask {
+    int32_t peer, node_id, leader_epoch, last_epoch;
+    int64_t offset;
+    const char *answer;
+};
+
+static void fetch_as(const struct replica_ask *ask)
+{
+    Leat__ReplicaFetchRequest q = LEAT__REPLICA_FETCH_REQUEST__INIT;
+    Leat__ReplicaFetchPartition p = LEAT__REPLICA_FETCH_PARTITION__INIT, *list[] = {&p};
+    const struct partition *local = fleet_partition(f, 2, "t");
+    const struct image_broker *me =
+        image_broker(node_image(fake_wire_node(fleet_wire(f, 2), 0)), ask->node_id);
+
+    q.node_id = ask->node_id;
+    q.broker_epoch = me != NULL ? me->epoch - (ask->offset == FORMER) : 1;
+    q.max_bytes = 1 << 20;
+    q.partitions = list;
+    q.n_partitions = 1;
+    p.topic_id = (ProtobufCBinaryData){UUID_BYTES, (uint8_t *)local->topic_id.id};
+    p.leader_epoch = ask->leader_epoch;
+    p.offset = ask->offset == FORMER ? 3 : ask->offset;
+    p.durable = p.offset;
+    p.last_epoch = ask->last_epoch;
+    p.max_bytes = 1 << 20;
+    fake_wire_pose_as(fleet_wire(f, 2), ask->peer);
+    fake_wire_ask(fleet_wire(f, 2), 0, RPC_REPLICA_FETCH, &q.base, (struct bytes){0});
+    fake_wire_pose_as(fleet_wire(f, 2), -1);
+    fleet_pass_ms(f, 1);
+}
+
+START_TEST(leader_serves_only_its_replicas_and_only_of_its_epoch)
+{
+    static const struct replica_ask asks[] = {
+        {-1, 3, 3, 3, 0, "replica_fetch"}, /* a client */
+        {4, 3, 3, 3, 0, "it comes from another broker"},
+        {1, 1, 3, 3, 3, "error=NOT_LEADER"}, /* none of the replicas */
+        {3, 3, 0, 3, 0, "error=FENCED_LEADER_EPOCH"},
+        {3, 3, 2, 3, 0, "error=FENCED_LEADER_EPOCH"},
+        {3, 3, 4, 3, 0, "error=UNKNOWN_LEADER_EPOCH"},
+        {3, 3, 3, 3, 4, "diverging_epoch=3 diverging_end=3"}, /* beyond the end */
+        {3, 3, 3, 2, 3, "error=OFFSET_OUT_OF_RANGE"},         /* nothing in common */
+        {3, 3, 3, 9, 3, "diverging_epoch=3 diverging_end=3"},
+        {3, 3, 3, -1, 3, "error=OFFSET_OUT_OF_RANGE"},
+        {3, 3, 3, -7, 2, "error=OFFSET_OUT_OF_RANGE"},
+        {3, 3, 3, 3, -1, "error=OFFSET_OUT_OF_RANGE"},
+        {3, 3, 3, 3, FORMER, "error=NOT_LEADER"},
+        {3, 3, 3, -1, 0, "[0..2]"},
+    };
+
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 600);
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        const char *text;
+
+        said(2);
+        fetch_as(&asks[i]);
+        text = said(2);
+        ck_assert_msg(strstr(text, asks[i].answer) != NULL, "%zu: %s", i, text);
+        ck_assert_msg(asks[i].answer[0] == '[' || strstr(text, "[0..2]") == NULL,
+                      "%zu: %s", i, text);
+    }
+}
+END_TEST
+
+/* ---- the groups ----------------------------------------------------------------------
+ */
+
+static void commit_offset(int32_t node_id, int64_t offset)
+{
+    Leat__OffsetCommitRequest q = LEAT__OFFSET_COMMIT_REQUEST__INIT;
+    Leat__OffsetTopic t = LEAT__OFFSET_TOPIC__INIT, *topics[] = {&t};
+    Leat__OffsetPartition p = LEAT__OFFSET_PARTITION__INIT, *list[] = {&p};
+
+    q.group = "g";
+    q.member_id = "";
+    q.member_epoch = -1;
+    q.topics = topics;
+    q.n_topics = 1;
+    t.name = "t";
+    t.partitions = list;
+    t.n_partitions = 1;
+    p.offset = offset;
+    p.leader_epoch = -1;
+    fake_wire_ask(fleet_wire(f, node_id), 0, RPC_OFFSET_COMMIT, &q.base,
+                  (struct bytes){0});
+    fleet_pass_ms(f, 100);
+}
+
+static void fetch_offset(int32_t node_id)
+{
+    Leat__OffsetFetchRequest q = LEAT__OFFSET_FETCH_REQUEST__INIT;
+
+    q.group = "g";
+    fake_wire_ask(fleet_wire(f, node_id), 0, RPC_OFFSET_FETCH, &q.base,
+                  (struct bytes){0});
+    fleet_pass_ms(f, 100);
+}
+
+static int32_t groups_leader(void)
+{
+    return fleet_tell(f, "__groups")[strlen("leader ")] - '0';
+}
+
+/* All replicas keep the groups; who takes over has them at hand. */
+START_TEST(groups_survive_their_coordinator)
+{
+    int32_t before, after;
+
+    fleet_move(f, "__groups", (const int32_t[]){2, 3, 4}, 3);
+    fleet_pass_ms(f, 3000);
+    before = groups_leader();
+    ck_assert_int_ge(before, 2);
+    said(before);
+    commit_offset(before, 42);
+    ck_assert_ptr_null(strstr(said(before), "error"));
+    fleet_pass_ms(f, 600);
+    fleet_stop(f, before);
+    fleet_pass_ms(f, 3000);
+    after = groups_leader();
+    ck_assert_int_ge(after, 2);
+    ck_assert_int_ne(after, before);
+    said(after);
+    fetch_offset(after);
+    ck_assert_ptr_nonnull(strstr(said(after), "offset=42"));
+    commit_offset(after, 43);
+    fleet_start(f, before);
+    fleet_pass_ms(f, 4000);
+    ck_assert_str_eq(fleet_tell(f, "__groups") + strlen("leader 3 epoch 3 "),
+                     "in-sync 2,3,4");
+}
+END_TEST
+
 /* Replicas at rest ask now and then, no more. */
 START_TEST(quiet_replicas_are_quiet)
 {
@@ -405,6 +697,11 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_test(c, replicas_trim_with_their_leader);
     tcase_add_test(c, after_an_unclean_election_all_follow);
     tcase_add_test(c, unclean_election_cuts_below_what_followers_know);
+    tcase_add_test(c, followers_take_only_what_is_whole_and_follows);
+    tcase_add_test(c, watermark_of_a_follower_stays_below_its_own_disk);
+    tcase_add_test(c, nobody_gives_up_what_was_committed);
+    tcase_add_test(c, leader_serves_only_its_replicas_and_only_of_its_epoch);
+    tcase_add_test(c, groups_survive_their_coordinator);
     tcase_add_test(c, quiet_replicas_are_quiet);
     tcase_add_test(c, proposals_are_repeated_patiently);
     suite_add_tcase(s, c);
