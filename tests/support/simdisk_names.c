@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/simdisk_names.h"
 
+#include "proto/base/check.h"
 #include "proto/base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* What is called so in view, where no two are. */
 static struct name *find(const struct name_list *list, const char *path)
 {
     struct name *n;
@@ -16,21 +18,40 @@ static struct name *find(const struct name_list *list, const char *path)
     return NULL;
 }
 
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* On disk a directory and its successor of the same name may both have a file of some
+ * name: the directory itself tells which is meant. */
+static struct name *find_in(const struct name_list *list, const struct inode *dir,
+                            const char *path)
+{
+    struct name *n;
+
+    TAILQ_FOREACH (n, list, link)
+        if (n->dir == dir && strcmp(base_of(n->path), base_of(path)) == 0)
+            return n;
+    return NULL;
+}
+
 static void add_name(struct name_list *list, const char *path, struct inode *inode,
-                     bool is_dir)
+                     struct inode *dir, bool is_dir)
 {
     struct name *n = must_alloc(sizeof *n);
 
     n->path = must_text(path);
     n->inode = inode;
+    n->dir = dir;
     n->is_dir = is_dir;
     TAILQ_INSERT_TAIL(list, n, link);
 }
 
-static void drop_name(struct name_list *list, const char *path)
+static void drop_name(struct name_list *list, struct name *n)
 {
-    struct name *n = find(list, path);
-
     if (n == NULL)
         return;
     TAILQ_REMOVE(list, n, link);
@@ -41,7 +62,7 @@ static void drop_name(struct name_list *list, const char *path)
 static void clear_names(struct name_list *list)
 {
     while (!TAILQ_EMPTY(list))
-        drop_name(list, TAILQ_FIRST(list)->path);
+        drop_name(list, TAILQ_FIRST(list));
 }
 
 bool names_lies_in(const char *path, const char *dir)
@@ -54,55 +75,76 @@ bool names_lies_in(const char *path, const char *dir)
     return strlen(dir) == len && memcmp(path, dir, len) == 0;
 }
 
-static bool parent_exists(const struct name_list *list, const char *path)
+/* The directory of a path in view; false if there is none. */
+static bool find_dir(const struct name_list *list, const char *path, struct inode **dir)
 {
     const char *slash = strrchr(path, '/');
-    char *dir;
-    bool exists;
+    const struct name *n;
+    char *parent;
 
+    *dir = NULL;
     if (slash == NULL)
         return true;
-    dir = must_text(path);
-    dir[slash - path] = '\0';
-    exists = find(list, dir) != NULL && find(list, dir)->is_dir;
-    free(dir);
-    return exists;
+    parent = must_text(path);
+    parent[slash - path] = '\0';
+    n = find(list, parent);
+    free(parent);
+    if (n == NULL || !n->is_dir)
+        return false;
+    *dir = n->inode;
+    return true;
 }
 
-/* A directory's new name is the new beginning of all names in it. */
-static void rename_in(struct name_list *list, const char *old, const char *new)
+static void set_path(struct name *n, const char *dir, const char *base)
 {
-    size_t len = strlen(old);
+    size_t dir_len = dir != NULL ? strlen(dir) + 1 : 0;
+    char *path = must_alloc(dir_len + strlen(base) + 1);
+
+    if (dir != NULL) {
+        memcpy(path, dir, dir_len - 1);
+        path[dir_len - 1] = '/';
+    }
+    memcpy(path + dir_len, base, strlen(base) + 1);
+    free(n->path);
+    n->path = path;
+}
+
+/* A directory's name is the beginning of all names in it. */
+static void name_all_in(struct name_list *list, const struct name *dir)
+{
     struct name *n;
 
     TAILQ_FOREACH (n, list, link) {
-        char *path;
-        size_t size;
-
-        if (strncmp(n->path, old, len) != 0 ||
-            (n->path[len] != '\0' && n->path[len] != '/'))
+        if (n->dir != dir->inode)
             continue;
-        size = strlen(new) + strlen(n->path + len) + 1;
-        path = must_alloc(size);
-        memcpy(path, new, strlen(new));
-        memcpy(path + strlen(new), n->path + len, strlen(n->path + len) + 1);
-        free(n->path);
-        n->path = path;
+        set_path(n, dir->path, base_of(n->path));
+        if (n->is_dir)
+            name_all_in(list, n);
     }
+}
+
+static void rename_name(struct name_list *list, const struct name_change *c)
+{
+    struct name *n = find_in(list, c->from_dir, c->from);
+
+    if (n == NULL || n->inode != c->inode)
+        return;
+    drop_name(list, find_in(list, c->to_dir, c->to));
+    n->dir = c->to_dir;
+    set_path(n, NULL, c->to);
+    if (n->is_dir)
+        name_all_in(list, n);
 }
 
 static void apply_change(struct name_list *list, const struct name_change *c)
 {
     if (c->from != NULL && c->to != NULL) {
-        if (find(list, c->from) == NULL)
-            return;
-        drop_name(list, c->to);
-        rename_in(list, c->from, c->to);
+        rename_name(list, c);
     } else if (c->to != NULL) {
-        drop_name(list, c->to);
-        add_name(list, c->to, c->inode, c->is_dir);
+        drop_name(list, find_in(list, c->to_dir, c->to));
+        add_name(list, c->to, c->inode, c->to_dir, c->is_dir);
     } else {
-        drop_name(list, c->from);
+        drop_name(list, find_in(list, c->from_dir, c->from));
     }
 }
 
@@ -123,18 +165,24 @@ void names_change(struct names *n, const char *from, const char *to, struct inod
                               .to = to ? must_text(to) : NULL,
                               .inode = inode,
                               .is_dir = is_dir};
+    if (from != NULL)
+        CHECK(find_dir(&n->view, from, &c->from_dir));
+    if (to != NULL)
+        CHECK(find_dir(&n->view, to, &c->to_dir));
     TAILQ_INSERT_TAIL(&n->changes, c, link);
     apply_change(&n->view, c);
 }
 
 void names_sync(struct names *n, const char *dir)
 {
+    const struct name *d = strcmp(dir, ".") == 0 ? NULL : find(&n->view, dir);
+    const struct inode *which = d != NULL ? d->inode : NULL;
     struct name_change *c, *next;
 
     for (c = TAILQ_FIRST(&n->changes); c != NULL; c = next) {
         next = TAILQ_NEXT(c, link);
-        if ((c->from != NULL && names_lies_in(c->from, dir)) ||
-            (c->to != NULL && names_lies_in(c->to, dir))) {
+        if ((c->from != NULL && c->from_dir == which) ||
+            (c->to != NULL && c->to_dir == which)) {
             apply_change(&n->durable, c);
             drop_change(n, c);
         }
@@ -168,15 +216,48 @@ struct name *names_find(const struct names *n, const char *path)
 
 bool names_parent_exists(const struct names *n, const char *path)
 {
-    return parent_exists(&n->view, path);
+    struct inode *dir;
+
+    return find_dir(&n->view, path, &dir);
+}
+
+/* The name of the directory `inode`; NULL if it is lost. */
+static const struct name *dir_of(const struct name_list *list, const struct inode *inode)
+{
+    const struct name *n;
+
+    TAILQ_FOREACH (n, list, link)
+        if (n->is_dir && n->inode == inode)
+            return n;
+    return NULL;
+}
+
+/* Names are where their directories are; those whose directory is gone are gone. */
+static void settle(struct name_list *list)
+{
+    struct name *n, *next;
+    bool gone;
+
+    do {
+        gone = false;
+        for (n = TAILQ_FIRST(list); n != NULL; n = next) {
+            next = TAILQ_NEXT(n, link);
+            if (n->dir != NULL && dir_of(list, n->dir) == NULL) {
+                drop_name(list, n);
+                gone = true;
+            }
+        }
+    } while (gone);
+    TAILQ_FOREACH (n, list, link)
+        if (n->is_dir && n->dir == NULL)
+            name_all_in(list, n);
 }
 
 void names_lose(struct names *names, struct prng *random, bool chaotic)
 {
     uint64_t count = 0, keep;
     struct name_change *c;
-    struct name *n, *next;
-    bool gone;
+    struct name *n;
 
     TAILQ_FOREACH (c, &names->changes, link)
         count++;
@@ -187,18 +268,8 @@ void names_lose(struct names *names, struct prng *random, bool chaotic)
         else if (!chaotic)
             break;
     drop_changes(names);
-    /* A name whose directory is gone is gone as well. */
-    do {
-        gone = false;
-        for (n = TAILQ_FIRST(&names->durable); n != NULL; n = next) {
-            next = TAILQ_NEXT(n, link);
-            if (!parent_exists(&names->durable, n->path)) {
-                drop_name(&names->durable, n->path);
-                gone = true;
-            }
-        }
-    } while (gone);
+    settle(&names->durable);
     clear_names(&names->view);
     TAILQ_FOREACH (n, &names->durable, link)
-        add_name(&names->view, n->path, n->inode, n->is_dir);
+        add_name(&names->view, n->path, n->inode, n->dir, n->is_dir);
 }

@@ -14,6 +14,8 @@ struct inode;
 struct name {
     char *path;
     struct inode *inode;
+    struct inode *dir; /* the directory that it lies in, whatever that is called; NULL: .
+                        */
     bool is_dir;
     TAILQ_ENTRY(name) link;
 };
@@ -23,6 +25,7 @@ TAILQ_HEAD(name_list, name);
 /* `from` NULL: a creation; `to` NULL: a removal. */
 struct name_change {
     char *from, *to;
+    struct inode *from_dir, *to_dir;
     struct inode *inode;
     bool is_dir;
     TAILQ_ENTRY(name_change) link;
