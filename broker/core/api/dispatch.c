@@ -65,9 +65,14 @@ static const struct route routes[METRIC_API_MAX] = {
     [RPC_ALLOCATE_PRODUCER_IDS] = {handle_controller, FIRST},
 };
 
+/* One that the controller has not heard lately may have a successor already. What it
+ * would write could not be committed, but what it remembers may be old. */
 void handle_group(struct node *n, struct request *r)
 {
-    coordinator_request(n->coordinator, r, n->now);
+    if (!node_is_heard(n))
+        request_refuse(r, STATUS_NOT_COORDINATOR, NULL);
+    else
+        coordinator_request(n->coordinator, r, n->now);
 }
 
 void handle_controller(struct node *n, struct request *r)

@@ -647,6 +647,29 @@ START_TEST(groups_survive_their_coordinator)
 }
 END_TEST
 
+/* A coordinator that nobody hears may have been replaced: what it remembers is old. */
+START_TEST(lost_coordinator_does_not_tell_old_offsets)
+{
+    fleet_move(f, "__groups", (const int32_t[]){2, 3, 4}, 3);
+    fleet_pass_ms(f, 3000);
+    fleet_elect(f, "__groups", false);
+    fleet_pass_ms(f, 1000);
+    ck_assert_int_eq(groups_leader(), 2);
+    commit_offset(2, 42);
+    fleet_cut(f, 2, 1);
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 2, 4);
+    fleet_pass_ms(f, 4000);
+    ck_assert_int_eq(groups_leader(), 3);
+    said(3);
+    commit_offset(3, 43);
+    ck_assert_ptr_null(strstr(said(3), "error"));
+    said(2);
+    fetch_offset(2);
+    ck_assert_ptr_nonnull(strstr(said(2), "NOT_COORDINATOR"));
+}
+END_TEST
+
 /* Replicas at rest ask now and then, no more. */
 START_TEST(quiet_replicas_are_quiet)
 {
@@ -702,6 +725,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_test(c, nobody_gives_up_what_was_committed);
     tcase_add_test(c, leader_serves_only_its_replicas_and_only_of_its_epoch);
     tcase_add_test(c, groups_survive_their_coordinator);
+    tcase_add_test(c, lost_coordinator_does_not_tell_old_offsets);
     tcase_add_test(c, quiet_replicas_are_quiet);
     tcase_add_test(c, proposals_are_repeated_patiently);
     suite_add_tcase(s, c);
