@@ -87,7 +87,16 @@ static enum status fill_partition(struct leat_reply *r, const char *topic, const
     row->in_sync = reply_numbers(r, p->in_sync, p->n_in_sync);
     row->in_sync_count = p->n_in_sync;
     row->log_start = row->high_watermark = row->log_end = row->last_append_ms = -1;
-    return row->replicas != NULL && row->in_sync != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    row->eligible = reply_numbers(r, p->eligible, p->n_eligible);
+    row->eligible_count = p->n_eligible;
+    row->adding = reply_numbers(r, p->adding, p->n_adding);
+    row->adding_count = p->n_adding;
+    row->removing = reply_numbers(r, p->removing, p->n_removing);
+    row->removing_count = p->n_removing;
+    return row->replicas != NULL && row->in_sync != NULL && row->eligible != NULL &&
+                   row->adding != NULL && row->removing != NULL
+               ? STATUS_OK
+               : STATUS_NO_MEMORY;
 }
 
 static enum status take_topic(struct leat_reply *r, const Leat__TopicInfo *t)

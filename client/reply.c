@@ -14,6 +14,9 @@ static const size_t row_size[] = {
     [REPLY_GROUPS] = sizeof(leat_group_row),
     [REPLY_MEMBERS] = sizeof(leat_member_row),
     [REPLY_GROUP_OFFSETS] = sizeof(leat_group_offset_row),
+    [REPLY_BROKER_STATES] = sizeof(leat_broker_row),
+    [REPLY_QUORUM] = sizeof(leat_quorum_row),
+    [REPLY_OUTCOMES] = sizeof(leat_outcome_row),
 };
 
 struct leat_reply *reply_new(enum reply_kind kind)
@@ -90,6 +93,21 @@ const leat_group_offset_row *leat_reply_group_offset(const leat_reply *reply,
                                                      size_t index)
 {
     return row_at(reply, REPLY_GROUP_OFFSETS, index);
+}
+
+const leat_broker_row *leat_reply_broker_state(const leat_reply *reply, size_t index)
+{
+    return row_at(reply, REPLY_BROKER_STATES, index);
+}
+
+const leat_quorum_row *leat_reply_quorum(const leat_reply *reply, size_t index)
+{
+    return row_at(reply, REPLY_QUORUM, index);
+}
+
+const leat_outcome_row *leat_reply_outcome(const leat_reply *reply, size_t index)
+{
+    return row_at(reply, REPLY_OUTCOMES, index);
 }
 
 char *reply_text(struct leat_reply *r, const char *text)

@@ -14,6 +14,9 @@ enum reply_kind {
     REPLY_GROUPS,
     REPLY_MEMBERS,
     REPLY_GROUP_OFFSETS,
+    REPLY_BROKER_STATES,
+    REPLY_QUORUM,
+    REPLY_OUTCOMES,
 };
 
 struct leat_reply {

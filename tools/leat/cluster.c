@@ -6,82 +6,200 @@
 #include "tools/leat/session.h"
 #include "tools/leat/settings.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-static void print_brokers(const struct output *o, const leat_reply *reply)
+enum { WAIT_ASK_MS = 2000, WAIT_PAUSE_NS = 200 * 1000 * 1000 };
+
+/* What is wrong, and what to do about it; EXIT_UNMET if anything is. */
+static int print_health(const struct output *o, const leat_reply *brokers,
+                        const leat_cluster_health *h)
+{
+    const leat_broker_row *row;
+    bool sound = h->controller_id >= 0 && h->leaderless == 0;
+    size_t fenced = 0;
+
+    for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
+        fenced += strcmp(row->state, "active") != 0;
+    if (o->format != OUTPUT_TEXT)
+        return sound ? EXIT_DONE : EXIT_UNMET;
+    printf("%s: %" PRIu64 " topics, %" PRIu64 " partitions, %" PRIu64
+           " without a leader, %" PRIu64 " under-replicated\n",
+           !sound                                  ? "unhealthy"
+           : h->under_replicated > 0 || fenced > 0 ? "degraded"
+                                                   : "healthy",
+           h->topics, h->partitions, h->leaderless, h->under_replicated);
+    if (h->controller_id < 0)
+        printf("  no controller: most of the voters must be up and reach each other "
+               "('leat cluster quorum')\n");
+    for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
+        if (strcmp(row->state, "fenced") == 0)
+            printf("  broker %d is silent: start it, or check its network; if it is gone "
+                   "for good, 'leat broker drain %d'\n",
+                   row->node_id, row->node_id);
+    if (h->offline > 0)
+        printf("  %" PRIu64 " partitions wait for a replica that holds everything; start "
+               "the brokers named by 'leat partition list --leaderless'\n",
+               h->offline);
+    if (h->under_min_in_sync > 0)
+        printf("  %" PRIu64 " partitions refuse acks=all until more replicas are in "
+               "sync\n",
+               h->under_min_in_sync);
+    if (h->moving > 0)
+        printf("  %" PRIu64 " partitions are being moved ('leat partition moves')\n",
+               h->moving);
+    return sound ? EXIT_DONE : EXIT_UNMET;
+}
+
+static int ask(struct invocation *i, leat_reply **brokers, leat_cluster_health *health)
+{
+    leat_client *client = session_client(i->session);
+    leat_error error;
+
+    if (client == NULL)
+        return EXIT_REFUSED;
+    if (leat_brokers_describe(client, brokers, health, session_timeout_ms(i->session),
+                              &error) != LEAT_OK)
+        return fail_error(i->output, &error);
+    return EXIT_DONE;
+}
+
+int run_cluster_status(struct invocation *i)
+{
+    leat_cluster_health health;
+    leat_reply *brokers;
+    int code = ask(i, &brokers, &health);
+
+    if (code != EXIT_DONE)
+        return code;
+    brokers_print(i->output, brokers, 0);
+    code = print_health(i->output, brokers, &health);
+    leat_reply_free(brokers);
+    return code;
+}
+
+/* ---- waiting for it ------------------------------------------------------------------
+ */
+
+static bool is_met(struct invocation *i, int64_t wanted, char *why, size_t size)
+{
+    leat_client *client = session_client(i->session);
+    const leat_broker_row *row;
+    leat_cluster_health h;
+    leat_reply *brokers;
+    leat_error error;
+    int64_t active = 0;
+
+    if (client == NULL ||
+        leat_brokers_describe(client, &brokers, &h, WAIT_ASK_MS, &error) != LEAT_OK) {
+        snprintf(why, size, "%s", client ? error.text : "no broker can be reached");
+        return false;
+    }
+    for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
+        active += strcmp(row->state, "active") == 0;
+    leat_reply_free(brokers);
+    snprintf(why, size,
+             "%" PRId64 " brokers are active, %" PRIu64 " partitions without a leader, "
+             "%" PRIu64 " under-replicated",
+             active, h.leaderless, h.under_replicated);
+    return active >= wanted && h.controller_id >= 0 &&
+           (!flag_given(i, "healthy") || (h.leaderless == 0 && h.under_replicated == 0));
+}
+
+int run_cluster_wait(struct invocation *i)
+{
+    const struct timespec pause = {.tv_nsec = WAIT_PAUSE_NS};
+    int64_t wanted, waited_ms = 0;
+    char why[320] = "";
+
+    if (!flag_number(i, "brokers", 1, 1, 10000, &wanted))
+        return EXIT_USAGE;
+    for (; waited_ms < session_timeout_ms(i->session) && !session_interrupted();
+         waited_ms += WAIT_PAUSE_NS / 1000000) {
+        if (is_met(i, wanted, why, sizeof why)) {
+            done(i->output, "met", "cluster", "%s", why);
+            return EXIT_DONE;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return fail(i->output, session_interrupted() ? EXIT_INTERRUPTED : EXIT_UNMET,
+                "not yet: %s", why);
+}
+
+/* ---- the quorum ----------------------------------------------------------------------
+ */
+
+static int print_quorum(struct invocation *i, leat_client *client)
 {
     static const struct column columns[] = {
-        {"node", COLUMN_NUMBER},     {"address", COLUMN_TEXT}, {"rack", COLUMN_TEXT},
-        {"controller", COLUMN_BOOL}, {"version", COLUMN_TEXT}, {"cluster", COLUMN_TEXT},
+        {"node", COLUMN_NUMBER}, {"address", COLUMN_TEXT}, {"voter", COLUMN_BOOL},
+        {"leader", COLUMN_BOOL}, {"epoch", COLUMN_NUMBER}, {"log_end", COLUMN_NUMBER},
+        {"lag", COLUMN_NUMBER},  {"silent", COLUMN_MS},    {"directory", COLUMN_TEXT},
     };
-    struct table *t = table_new(o, columns, 6);
-    const leat_cluster_row *row;
+    const leat_quorum_row *row;
+    leat_reply *reply;
+    leat_error error;
+    struct table *t;
 
-    for (size_t at = 0; (row = leat_reply_broker(reply, at)) != NULL; at++) {
+    if (leat_quorum_describe(client, &reply, session_timeout_ms(i->session), &error) !=
+        LEAT_OK)
+        return fail_error(i->output, &error);
+    t = table_new(i->output, columns, 9);
+    for (size_t at = 0; (row = leat_reply_quorum(reply, at)) != NULL; at++) {
         char address[300];
 
         snprintf(address, sizeof address, "%s:%u", row->host, row->port);
         table_number(t, row->node_id);
         table_text(t, address);
-        table_text(t, row->rack);
-        table_number(t, row->controller);
-        table_text(t, row->version);
-        table_text(t, row->cluster_id);
+        table_number(t, row->voter);
+        table_number(t, row->leader);
+        table_number(t, row->epoch);
+        if (row->log_end < 0)
+            table_absent(t);
+        else
+            table_number(t, row->log_end);
+        if (row->lag < 0)
+            table_absent(t);
+        else
+            table_number(t, row->lag);
+        if (row->silent_ms < 0)
+            table_absent(t);
+        else
+            table_number(t, row->silent_ms);
+        table_text(t, row->directory_id);
     }
-    table_print(t, NULL);
+    table_print(t, "nobody follows the metadata");
+    leat_reply_free(reply);
+    return EXIT_DONE;
 }
 
-/* One sentence about the partitions; EXIT_UNMET when some are without a leader. */
-static int print_health(struct invocation *i, const leat_reply *reply,
-                        bool has_controller)
+int run_cluster_quorum(struct invocation *i)
 {
-    size_t partitions = 0, leaderless = 0, lagging = 0, topics = 0;
-    const char *last = "";
-    const leat_partition_row *row;
-
-    for (size_t at = 0; (row = leat_reply_partition(reply, at)) != NULL; at++) {
-        partitions++;
-        topics += strcmp(row->topic, last) != 0;
-        last = row->topic;
-        leaderless += row->leader < 0;
-        lagging += row->in_sync_count < row->replica_count;
-    }
-    if (i->output->format == OUTPUT_TEXT)
-        printf("%s: %zu topics, %zu partitions, %zu without a leader, %zu "
-               "under-replicated\n",
-               leaderless > 0 || !has_controller ? "unhealthy"
-               : lagging > 0                     ? "degraded"
-                                                 : "healthy",
-               topics, partitions, leaderless, lagging);
-    return leaderless > 0 || !has_controller ? EXIT_UNMET : EXIT_DONE;
-}
-
-int run_cluster_status(struct invocation *i)
-{
-    leat_client *client = session_client(i->session);
-    leat_reply *brokers, *partitions;
-    const leat_cluster_row *row;
-    bool has_controller = false;
+    leat_client *client;
+    int64_t add, remove;
     leat_error error;
-    int code;
 
+    if (!flag_number(i, "add", 0, 1, INT32_MAX, &add) ||
+        !flag_number(i, "remove", 0, 1, INT32_MAX, &remove))
+        return EXIT_USAGE;
+    client = session_client(i->session);
     if (client == NULL)
         return EXIT_REFUSED;
-    if (leat_cluster_describe(client, &brokers, session_timeout_ms(i->session), &error) !=
-        LEAT_OK)
+    if (add == 0 && remove == 0)
+        return print_quorum(i, client);
+    if (leat_quorum_alter(client, (int32_t)add, (int32_t)remove,
+                          session_timeout_ms(i->session), &error) != LEAT_OK)
         return fail_error(i->output, &error);
-    for (size_t at = 0; (row = leat_reply_broker(brokers, at)) != NULL; at++)
-        has_controller |= row->controller;
-    print_brokers(i->output, brokers);
-    leat_reply_free(brokers);
-    if (leat_topics_describe(client, NULL, 0, true, false, &partitions,
-                             session_timeout_ms(i->session), &error) != LEAT_OK)
-        return fail_error(i->output, &error);
-    code = print_health(i, partitions, has_controller);
-    leat_reply_free(partitions);
-    return code;
+    done(i->output, "changed", "quorum", "%s broker %" PRId64,
+         add > 0 ? "the voters have got" : "the voters have lost",
+         add > 0 ? add : remove);
+    return EXIT_DONE;
 }
+
+/* ---- settings ------------------------------------------------------------------------
+ */
 
 static int describe_broker(struct invocation *i, leat_reply **reply)
 {

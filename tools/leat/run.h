@@ -4,7 +4,13 @@
  * They return an enum exit_code and print their own errors. */
 #pragma once
 
+#include "leat/leat.h"
+
 struct invocation;
+struct output;
+
+/* broker.c: the table of brokers, or of one of them. */
+void brokers_print(const struct output *o, const leat_reply *reply, int32_t only);
 
 int run_produce(struct invocation *i);
 int run_consume(struct invocation *i);
@@ -23,6 +29,19 @@ int run_group_lag(struct invocation *i);
 int run_group_reset(struct invocation *i);
 int run_group_delete(struct invocation *i);
 int run_cluster_status(struct invocation *i);
+int run_cluster_wait(struct invocation *i);
+int run_cluster_quorum(struct invocation *i);
+int run_cluster_format(struct invocation *i);
+int run_broker_list(struct invocation *i);
+int run_broker_describe(struct invocation *i);
+int run_broker_drain(struct invocation *i);
+int run_broker_undrain(struct invocation *i);
+int run_broker_remove(struct invocation *i);
+int run_partition_list(struct invocation *i);
+int run_partition_move(struct invocation *i);
+int run_partition_moves(struct invocation *i);
+int run_partition_cancel(struct invocation *i);
+int run_partition_elect(struct invocation *i);
 int run_config_list(struct invocation *i);
 int run_config_get(struct invocation *i);
 int run_config_set(struct invocation *i);

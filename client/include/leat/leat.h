@@ -385,6 +385,12 @@ typedef struct leat_partition_row { /* one row per partition */
     uint64_t bytes;
     uint32_t segments;
     int64_t last_append_ms;
+    const int32_t *eligible; /* not in sync, but hold everything committed (KIP-966) */
+    size_t eligible_count;
+    const int32_t *adding; /* replicas that a move brings */
+    size_t adding_count;
+    const int32_t *removing; /* and those that it takes away */
+    size_t removing_count;
 } leat_partition_row;
 
 /* The partitions of these topics, or of all with NULL, 0. A topic that does not exist has
@@ -528,6 +534,108 @@ LEAT_API LEAT_MUST_CHECK int leat_group_reset(leat_client *client, const char *g
                                               const leat_offset *partitions, size_t count,
                                               bool validate_only, leat_reply **reply,
                                               int timeout_ms, leat_error *error);
+
+/* ---- the cluster, for operators ------------------------------------------------------
+ */
+
+typedef struct leat_broker_row { /* one row per registered broker, up or not */
+    int32_t node_id;
+    const char *host;
+    uint16_t port;
+    const char *rack;
+    const char *state; /* "active", "fenced" (silent), "stopping" */
+    bool draining;
+    bool voter; /* of the metadata quorum */
+    bool controller;
+    const char *version;
+    int64_t broker_epoch;
+    int64_t silent_ms; /* since its last heartbeat; -1: unknown */
+    uint64_t replicas, leaders, out_of_sync;
+} leat_broker_row;
+
+/* Counts over the whole cluster. */
+typedef struct leat_cluster_health {
+    int32_t controller_id; /* -1: none at the moment */
+    int32_t controller_epoch;
+    uint64_t topics, partitions;
+    uint64_t leaderless;        /* partitions without a leader */
+    uint64_t offline;           /* of these: no replica that could lead is up */
+    uint64_t under_replicated;  /* fewer in sync than replicas */
+    uint64_t under_min_in_sync; /* acks=all is refused */
+    uint64_t moving;            /* on their way to other brokers */
+} leat_cluster_health;
+
+LEAT_API LEAT_MUST_CHECK int leat_brokers_describe(leat_client *client,
+                                                   leat_reply **reply,
+                                                   leat_cluster_health *health,
+                                                   int timeout_ms, leat_error *error);
+LEAT_API const leat_broker_row *leat_reply_broker_state(const leat_reply *reply,
+                                                        size_t index);
+
+typedef struct leat_quorum_row { /* one row per node that follows the metadata */
+    int32_t node_id;
+    const char *directory_id; /* 32 hex digits */
+    const char *host;
+    uint16_t port;
+    bool voter, leader;
+    int32_t epoch;     /* of the quorum */
+    int64_t log_end;   /* -1: not heard of */
+    int64_t lag;       /* records behind the leader; -1: unknown */
+    int64_t silent_ms; /* since its last fetch; -1: not heard of */
+} leat_quorum_row;
+
+LEAT_API LEAT_MUST_CHECK int leat_quorum_describe(leat_client *client, leat_reply **reply,
+                                                  int timeout_ms, leat_error *error);
+LEAT_API const leat_quorum_row *leat_reply_quorum(const leat_reply *reply, size_t index);
+/* Add a broker to the voters, or take one out; 0: none. One at a time. */
+LEAT_API LEAT_MUST_CHECK int leat_quorum_alter(leat_client *client, int32_t add,
+                                               int32_t remove, int timeout_ms,
+                                               leat_error *error);
+
+enum leat_broker_action {
+    LEAT_DRAIN,   /* move leaderships and replicas away, and keep them away */
+    LEAT_UNDRAIN, /* it may have some again */
+    LEAT_REMOVE,  /* forget a broker that is down and holds nothing */
+};
+
+/* What is still to be moved goes to `replicas_left` and `leaders_left` (may be NULL). */
+LEAT_API LEAT_MUST_CHECK int leat_broker_alter(leat_client *client, int32_t node_id,
+                                               enum leat_broker_action action,
+                                               bool validate_only,
+                                               uint64_t *replicas_left,
+                                               uint64_t *leaders_left, int timeout_ms,
+                                               leat_error *error);
+
+typedef struct leat_move {
+    const char *topic;
+    int32_t partition;
+    const int32_t *replicas; /* the first one is the preferred leader; NULL: cancel */
+    size_t replica_count;
+} leat_move;
+
+typedef struct leat_outcome_row { /* one row per partition that was asked for */
+    const char *topic;
+    int32_t partition;
+    int code;
+    const char *text; /* why, if the code is not LEAT_OK */
+    int32_t leader;
+} leat_outcome_row;
+
+/* Place partitions on other brokers, or cancel that. It goes on after the answer. */
+LEAT_API LEAT_MUST_CHECK int leat_partitions_move(leat_client *client,
+                                                  const leat_move *moves, size_t count,
+                                                  bool validate_only, leat_reply **reply,
+                                                  int timeout_ms, leat_error *error);
+
+/* Let the first replica lead; or, `unclean`, any replica that is up where there is no
+ * leader: records that only the others have are lost. `partitions` NULL, 0: wherever that
+ * changes something. */
+LEAT_API LEAT_MUST_CHECK int leat_leaders_elect(leat_client *client, bool unclean,
+                                                const leat_offset *partitions,
+                                                size_t count, leat_reply **reply,
+                                                int timeout_ms, leat_error *error);
+LEAT_API const leat_outcome_row *leat_reply_outcome(const leat_reply *reply,
+                                                    size_t index);
 
 #ifdef __cplusplus
 }
