@@ -78,9 +78,9 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--config") == 0 && ++i && many.settings < SETTINGS_MAX)
             many.setting[many.settings++] = value;
         else if (strcmp(argv[i], "--jobs") == 0 && ++i)
-            many.jobs = (unsigned)atoi(value);
+            many.jobs = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--minutes") == 0 && ++i)
-            many.minutes = atoi(value);
+            many.minutes = (int)strtol(value, NULL, 10);
         else if (strcmp(argv[i], "--plant") == 0 && ++i)
             plant = value;
         else
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     }
 #ifdef LEAT_PLANTS
     if (plant != NULL)
-        plant_chosen = atoi(plant + 1);
+        plant_chosen = (int)strtol(plant + 1, NULL, 10);
 #else
     if (plant != NULL) {
         fputs("leat-sim: built without -Dplants=true\n", stderr);

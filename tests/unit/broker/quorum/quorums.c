@@ -79,8 +79,7 @@ struct quorums {
     char description[256];
 };
 
-/* ---- the network ----------------------------------------------------------------------
- */
+/* ---- the network -------------------------------------------------------------- */
 
 static void letter_free(struct letter *l)
 {
@@ -225,9 +224,7 @@ static void deliver(struct quorums *s, struct letter *l)
         ask(s, l);
 }
 
-/* ---- what a quorum tells
- * ---------------------------------------------------------------
- */
+/* ---- what a quorum tells ------------------------------------------------------ */
 
 static uint64_t hash_of(struct bytes record)
 {
@@ -296,8 +293,7 @@ static void on_failed(void *ctx, enum status status, const char *what)
     (void)what;
 }
 
-/* ---- lives ----------------------------------------------------------------------------
- */
+/* ---- lives -------------------------------------------------------------------- */
 
 static struct endpoint endpoint_of(unsigned node)
 {
@@ -573,8 +569,7 @@ unsigned quorums_warnings(const struct quorums *s, unsigned node)
     return s->members[node - 1].warnings;
 }
 
-/* ---- proposals ------------------------------------------------------------------------
- */
+/* ---- proposals ---------------------------------------------------------------- */
 
 static void put(struct change *c, const Leat__Metadata__Record *r)
 {
@@ -706,8 +701,7 @@ unsigned quorums_open(const struct quorums *s)
     return s->waiting;
 }
 
-/* ---- an operator's requests -----------------------------------------------------------
- */
+/* ---- an operator's requests --------------------------------------------------- */
 
 static void on_altered(struct request *r)
 {
@@ -753,6 +747,7 @@ static void on_described(struct request *r)
     struct asked *a = container_of(r, struct asked, request);
     const Leat__DescribeQuorumResponse *d = (const void *)r->answer;
     char *at = a->owner->description;
+    const char *end = at + sizeof a->owner->description;
 
     CHECK(!r->status);
     *at = '\0';
@@ -760,7 +755,7 @@ static void on_described(struct request *r)
         for (int32_t id = 1; id <= QUORUMS_MAX; id++)
             for (size_t i = 0; i < d->n_members; i++)
                 if (d->members[i]->node_id == id && d->members[i]->voter == voters)
-                    at += sprintf(at, voters ? "%d " : "(%d) ", id);
+                    at += snprintf(at, (size_t)(end - at), voters ? "%d " : "(%d) ", id);
     arena_release(&r->arena);
     free(a);
 }
@@ -773,8 +768,7 @@ const char *quorums_describe(struct quorums *s, unsigned node)
     return s->description;
 }
 
-/* ---- what must hold in the end --------------------------------------------------------
- */
+/* ---- what must hold in the end ------------------------------------------------ */
 
 static void emit(void *to, struct bytes record)
 {
