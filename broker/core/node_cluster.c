@@ -220,6 +220,7 @@ enum status node_cluster_open(struct node *n, char why[static 256])
 
 void node_cluster_stop(struct node *n)
 {
+    member_link_stop(n->member);
     controller_stop(n->controller);
     quorum_stop(n->quorum, n->now);
 }

@@ -23,7 +23,7 @@ struct member_link {
     int64_t retry_ms; /* the next pause after a failure */
     int64_t sent_ms;  /* of the call under way */
     bool calling;
-    bool leaving, may_stop;
+    bool leaving, may_stop, stopped;
     struct peer_call call;
 };
 
@@ -192,7 +192,7 @@ static void run(struct member_link *m)
 {
     struct endpoint at;
 
-    if (m->calling || m->now.mono_ms < m->due_ms)
+    if (m->calling || m->stopped || m->now.mono_ms < m->due_ms)
         return;
     if (m->o.controller(m->o.ctx, &at) < 0)
         return; /* member_link_look comes when one is known */
@@ -232,7 +232,8 @@ int64_t member_link_deadline(const struct member_link *m)
 {
     struct endpoint at;
 
-    if (m->calling || m->o.controller(m->o.ctx, &at) < 0 || (m->epoch < 0 && m->leaving))
+    if (m->calling || m->stopped || m->o.controller(m->o.ctx, &at) < 0 ||
+        (m->epoch < 0 && m->leaving))
         return INT64_MAX;
     return m->due_ms;
 }
@@ -243,6 +244,11 @@ void member_link_leave(struct member_link *m, struct instant now)
     m->leaving = true;
     m->due_ms = now.mono_ms;
     run(m);
+}
+
+void member_link_stop(struct member_link *m)
+{
+    m->stopped = true;
 }
 
 /* ---- questions -----------------------------------------------------------------------

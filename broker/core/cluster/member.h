@@ -34,7 +34,7 @@ struct member_options {
 };
 
 struct member_link *member_link_new(const struct member_options *o, struct instant now);
-/* No call may be under way. */
+/* After member_link_stop, and the wire has ended the last call. */
 void member_link_free(struct member_link *m);
 
 /* Another controller, or it is ready only now: what failed before may succeed. */
@@ -48,6 +48,8 @@ int64_t member_link_deadline(const struct member_link *m);
  */
 void member_link_leave(struct member_link *m, struct instant now);
 bool member_link_may_stop(const struct member_link *m);
+/* No calls from now on. */
+void member_link_stop(struct member_link *m);
 
 /* -1 before the first registration. */
 int64_t member_link_epoch(const struct member_link *m);
