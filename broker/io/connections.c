@@ -72,6 +72,15 @@ static void run_one(struct connection *c)
     connection_touch(c);
 }
 
+/* Sending may find that the peer is gone. */
+static void settle_one(struct connection *c)
+{
+    c->running = true;
+    connection_settle(c);
+    c->running = false;
+    connection_free_when_done(c);
+}
+
 void connections_run(struct connections *s, struct instant now)
 {
     struct connection *last = TAILQ_LAST(&s->runnable, connection_list);
@@ -97,7 +106,7 @@ static void resume_paused(struct connections *s)
         more = c != last;
         TAILQ_REMOVE(&s->paused, c, paused_link);
         TAILQ_INSERT_TAIL(&s->paused, c, paused_link);
-        connection_settle(c);
+        settle_one(c);
     }
 }
 
@@ -109,7 +118,7 @@ void connections_flush(struct connections *s)
     while ((c = TAILQ_FIRST(&s->dirty)) != NULL) {
         TAILQ_REMOVE(&s->dirty, c, dirty_link);
         c->is_dirty = false;
-        connection_settle(c);
+        settle_one(c);
     }
     if (was_over && !s->over)
         resume_paused(s);

@@ -639,6 +639,29 @@ START_TEST(budget_of_the_shard_holds)
 }
 END_TEST
 
+/* Sending fails on a peer that has gone away with answers unread: the end of its
+ * connection, and of nothing else. */
+START_TEST(peer_that_left_answers_unread_is_let_go)
+{
+    struct scene *t = scene_start("256KiB", "64MiB");
+    struct writer w = writer_growing();
+
+    say_hello(&w);
+    ck_assert(scene_send(t, w.data, w.len));
+    w.len = 0;
+    say_fetch(&w, 2, 50000);
+    while (scene_send(t, w.data, w.len))
+        ;
+    close(t->peer);
+    scene_settle(t);
+    ck_assert_uint_eq(atomic_load(&t->total), 0);
+    ck_assert_uint_eq(t->set.held, 0);
+    scene_connect(t);
+    writer_release(&w);
+    scene_stop(t);
+}
+END_TEST
+
 /* A peer that goes away while its requests are at the node leaves nothing behind. */
 START_TEST(answers_for_the_gone_are_dropped)
 {
@@ -785,6 +808,7 @@ int main(void)
     tcase_add_test(c, slow_reader_is_not_read_from);
     tcase_add_test(c, unanswered_requests_stop_reading);
     tcase_add_test(c, budget_of_the_shard_holds);
+    tcase_add_test(c, peer_that_left_answers_unread_is_let_go);
     tcase_add_test(c, answers_for_the_gone_are_dropped);
     tcase_add_test(c, those_who_keep_us_waiting_are_let_go);
     tcase_add_test(c, stalled_reader_is_let_go);
