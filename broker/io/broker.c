@@ -6,6 +6,7 @@
 #include "broker/io/broker.h"
 
 #include "broker/io/clock.h"
+#include "broker/io/controllers.h"
 #include "broker/io/data_dir.h"
 #include "broker/io/http.h"
 #include "broker/io/log_sink.h"
@@ -22,13 +23,20 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { SHARDS_MAX = 64, POLL_MS = 5, HEALTHY_MS = 5000, EXIT_FAILED = 1, EXIT_SLOW = 3 };
+enum {
+    SHARDS_MAX = 64,
+    POLL_MS = 5,
+    HEALTHY_MS = 5000,
+    PATIENCE_S = 3, /* before the log says what the start waits for, again and again */
+    EXIT_FAILED = 1,
+    EXIT_SLOW = 3,
+};
 
 enum stage { STARTING, SERVING, LEAVING, STOPPING, CLOSING };
 
 static const char *const stage_reasons[] = {
     [STARTING] = "starting: the journals are being repeated",
-    [SERVING] = "",
+    [SERVING] = "serving, but not ready yet",
     [LEAVING] = "stopping: other brokers take over",
     [STOPPING] = "stopping",
     [CLOSING] = "stopping",
@@ -44,7 +52,7 @@ struct broker {
     struct uuid incarnation;
     char *temporary; /* --dev */
     struct event_base *base;
-    struct event *news, *interrupt, *terminate, *hangup, *left, *drained, *late;
+    struct event *news, *interrupt, *terminate, *hangup, *waiting, *left, *drained, *late;
     struct http *http;
     struct address address, http_address, advertised;
     int listen_fd, news_fd;
@@ -61,16 +69,32 @@ struct broker {
 /* ---- the operators' port -------------------------------------------------------------
  */
 
+static bool is_ready(void *ctx, char why[static 160])
+{
+    const struct broker *b = ctx;
+    struct shard *first = &b->shards[0];
+
+    snprintf(why, 160, "%s", stage_reasons[b->stage]);
+    if (b->stage != SERVING)
+        return false;
+    pthread_mutex_lock(&first->why_lock);
+    if (first->not_ready[0] != '\0')
+        snprintf(why, 160, "%s", first->not_ready);
+    pthread_mutex_unlock(&first->why_lock);
+    return atomic_load(&first->is_ready);
+}
+
 static void show_metrics(void *ctx, struct writer *out)
 {
     struct broker *b = ctx;
+    char why[160];
     const struct metrics *shards[SHARDS_MAX];
     struct metrics_view view = {
         .shards = shards,
         .shard_count = b->count,
         .process = {.started_ms = b->started_ms},
         .disk = b->stage == STARTING ? "" : b->shards[0].disk_kind,
-        .ready = b->stage == SERVING,
+        .ready = is_ready(b, why),
     };
 
     for (unsigned i = 0; i < b->count; i++)
@@ -89,26 +113,14 @@ static bool is_healthy(void *ctx, char why[static 160])
 
         if (shard_state(&b->shards[i]) == SHARD_SERVING && turned_ms > 0 &&
             now_ms - turned_ms > HEALTHY_MS) {
-            snprintf(why, 160, "shard %u has not turned for %lld ms", i,
-                     (long long)(now_ms - turned_ms));
+            snprintf(why, 160,
+                     "shard %u has been stuck for %lld ms: look at the disk and the "
+                     "processors' load; if it lasts, restart the broker",
+                     i, (long long)(now_ms - turned_ms));
             return false;
         }
     }
     return true;
-}
-
-static bool is_ready(void *ctx, char why[static 160])
-{
-    const struct broker *b = ctx;
-    struct shard *first = &b->shards[0];
-
-    snprintf(why, 160, "%s", stage_reasons[b->stage]);
-    if (b->stage != SERVING)
-        return false;
-    pthread_mutex_lock(&first->why_lock);
-    snprintf(why, 160, "%s", first->not_ready);
-    pthread_mutex_unlock(&first->why_lock);
-    return atomic_load(&first->is_ready);
 }
 
 static bool open_http(struct broker *b)
@@ -206,7 +218,29 @@ static void look_ready(struct broker *b)
     if (b->told_ready || !atomic_load(&b->shards[0].is_ready))
         return;
     b->told_ready = true;
+    event_del(b->waiting);
     tell_ready(b);
+}
+
+static void on_waiting(evutil_socket_t fd, short what, void *arg)
+{
+    const struct broker *b = arg;
+    char why[160], status[200];
+
+    if (b->stage != SERVING || is_ready(arg, why))
+        return;
+    SAY(INFO, "broker.waiting", why);
+    snprintf(status, sizeof status, "STATUS=waiting: %s", why);
+    process_notify(status);
+}
+
+static void start_waiting(struct broker *b)
+{
+    const struct timeval patience = {PATIENCE_S, 0};
+
+    b->stage = SERVING;
+    event_add(b->waiting, &patience);
+    look_ready(b);
 }
 
 /* The nodes open one after the other: the later ones copy the first one's image. */
@@ -231,8 +265,7 @@ static void go_on_starting(struct broker *b)
     if (all_are(b, SHARD_OPENED)) {
         order_all(b, SHARD_SERVE);
     } else if (all_are(b, SHARD_SERVING)) {
-        b->stage = SERVING;
-        look_ready(b);
+        start_waiting(b);
     }
 }
 
@@ -370,7 +403,7 @@ static bool read_cluster(struct broker *b)
 {
     const char *path = config_text(b->config, CONFIG_CLUSTER_SECRET);
     const char *id = config_text(b->config, CONFIG_CLUSTER_ID);
-    int64_t self = config_number(b->config, CONFIG_NODE_ID);
+    int32_t self = (int32_t)config_number(b->config, CONFIG_NODE_ID);
     char why[256] = "";
     struct uuid parsed;
 
@@ -380,8 +413,7 @@ static bool read_cluster(struct broker *b)
         (void)!controllers_parse(config_text(b->config, CONFIG_CONTROLLERS),
                                  &b->bootstrap, &b->bootstrap_count, why);
     if (why[0] == '\0' && b->secret.len == 0 &&
-        (b->bootstrap_count > 1 ||
-         (b->bootstrap_count == 1 && b->bootstrap[0].node_id != self)))
+        controllers_are_others(b->bootstrap, b->bootstrap_count, self))
         snprintf(
             why, sizeof why,
             "'controllers' names other brokers, but there is no cluster.secret.file: "
@@ -393,10 +425,32 @@ static bool read_cluster(struct broker *b)
     return false;
 }
 
+/* The directory's cluster is the one that we are told to belong to. */
+static bool is_our_cluster(const struct broker *b, struct uuid told)
+{
+    char ours[UUID_TEXT], theirs[UUID_TEXT], text[320];
+
+    if ((b->secret.len == 0 && config_text(b->config, CONFIG_CLUSTER_ID)[0] == '\0') ||
+        uuid_equal(told, b->dir.cluster_id))
+        return true;
+    uuid_format(told, ours);
+    uuid_format(b->dir.cluster_id, theirs);
+    snprintf(
+        text, sizeof text,
+        "the data directory belongs to cluster %s, but %s says %s; to go on with the "
+        "directory's, set cluster.id to it on all brokers",
+        theirs,
+        config_text(b->config, CONFIG_CLUSTER_ID)[0] ? "cluster.id"
+                                                     : "cluster.secret.file",
+        ours);
+    SAY(ERROR, "broker.start", text, TEXT("data", b->dir.path));
+    return false;
+}
+
 static bool open_data(struct broker *b)
 {
     const char *path = config_text(b->config, CONFIG_DATA);
-    char why[256], id[UUID_TEXT];
+    char why[256];
     struct uuid cluster;
     struct prng random;
     uint64_t seed;
@@ -416,13 +470,9 @@ static bool open_data(struct broker *b)
         SAY(ERROR, "broker.start", why, TEXT("data", path));
         return false;
     }
-    if (b->secret.len == 0 || uuid_equal(cluster, b->dir.cluster_id))
+    if (is_our_cluster(b, cluster))
         return true;
-    uuid_format(b->dir.cluster_id, id);
-    SAY(ERROR, "broker.start",
-        "the data directory belongs to another cluster than the one that the secret or "
-        "cluster.id names; to go on with this one set cluster.id to the directory's",
-        TEXT("data", path), TEXT("directory_cluster_id", id));
+    data_dir_close(&b->dir);
     return false;
 }
 
@@ -447,7 +497,13 @@ static bool open_port(struct broker *b)
     }
     if (advertise[0] == '\0')
         b->advertised = b->address;
-    return true;
+    if (!controllers_check(b->bootstrap, b->bootstrap_count,
+                           (int32_t)config_number(b->config, CONFIG_NODE_ID), &b->address,
+                           &b->advertised, why))
+        return true;
+    SAY(ERROR, "broker.start", why, TEXT("setting", "controllers"));
+    close(b->listen_fd);
+    return false;
 }
 
 /* What clients are told must be something they can connect to. */
@@ -507,14 +563,25 @@ static void make_shards(struct broker *b)
     }
 }
 
+/* libevent would write to stderr, into the middle of our lines. */
+static void on_event_log(int severity, const char *text)
+{
+    if (severity >= EVENT_LOG_WARN)
+        SAY(WARN, "libevent", text);
+    else
+        SAY(INFO, "libevent", text);
+}
+
 static void open_events(struct broker *b)
 {
+    event_set_log_callback(on_event_log);
     b->base = event_base_new();
     CHECK(b->base != NULL);
     b->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(b->news_fd >= 0);
     b->news = event_new(b->base, b->news_fd, EV_READ | EV_PERSIST, on_news, b);
     b->drained = event_new(b->base, -1, EV_PERSIST, on_drained, b);
+    b->waiting = event_new(b->base, -1, EV_PERSIST, on_waiting, b);
     b->late = evtimer_new(b->base, on_late, b);
     b->left = evtimer_new(b->base, on_left, b);
     b->terminate = evsignal_new(b->base, SIGTERM, on_signal, b);
@@ -531,6 +598,7 @@ static void close_events(struct broker *b)
 {
     http_free(b->http);
     event_free(b->news);
+    event_free(b->waiting);
     event_free(b->drained);
     event_free(b->late);
     event_free(b->left);

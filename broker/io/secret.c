@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/io/secret.h"
 
-#include "broker/io/listener.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
@@ -22,7 +21,7 @@
 static const char label[] = "leat broker 1";
 static const char cluster_label[] = "leat cluster id";
 
-enum { SIGNED_MAX = 128, VOTERS_MAX = 31 };
+enum { SIGNED_MAX = 128 };
 
 /* ---- the file ------------------------------------------------------------------------
  */
@@ -47,6 +46,8 @@ static enum status read_all(struct secret *s, int fd, const char *path,
     n = read(fd, s->bytes, sizeof s->bytes);
     if (n < 0)
         return refuse(why, path, strerror(errno));
+    if ((size_t)n == sizeof s->bytes)
+        return refuse(why, path, "is too large for a secret (4095 bytes)");
     s->len = (size_t)n;
     while (s->len > 0 && isspace(s->bytes[s->len - 1]))
         s->len--;
@@ -121,55 +122,4 @@ bool secret_check(const struct secret *s, const struct acquaintance *a,
 void secret_nonce(uint8_t nonce[static NONCE_BYTES])
 {
     CHECK(getrandom(nonce, NONCE_BYTES, 0) == NONCE_BYTES);
-}
-
-/* ---- the first controllers -----------------------------------------------------------
- */
-
-static enum status bad(char why[static 256], const char *one, const char *what)
-{
-    snprintf(why, 256, "controllers: '%.100s' %.100s", one, what);
-    return STATUS_INVALID_CONFIG;
-}
-
-static enum status parse_one(const char *text, struct voter *out, char why[static 256])
-{
-    char *end;
-    long id = strtol(text, &end, 10);
-    struct address address;
-
-    if (end == text || *end != '@' || id < 1 || id > INT32_MAX)
-        return bad(why, text, "is not of the form ID@HOST:PORT");
-    if (address_parse(end + 1, &address) || address.host[0] == '\0' || address.port == 0)
-        return bad(why, text, "names no host and port after the '@'");
-    *out = (struct voter){.node_id = (int32_t)id, .at = {.port = address.port}};
-    snprintf(out->at.host, sizeof out->at.host, "%s", address.host);
-    return STATUS_OK;
-}
-
-enum status controllers_parse(const char *text, struct voter **out, size_t *count,
-                              char why[static 256])
-{
-    char *copy = must_text(text), *rest = copy, *one;
-    enum status st = STATUS_OK;
-
-    *out = must_zalloc(VOTERS_MAX * sizeof **out);
-    *count = 0;
-    while (!st && (one = strtok_r(rest, ", ", &rest)) != NULL) {
-        if (*count == VOTERS_MAX) {
-            st = bad(why, one, "is one too many: there may be 31");
-            break;
-        }
-        st = parse_one(one, &(*out)[*count], why);
-        for (size_t i = 0; !st && i < *count; i++)
-            if ((*out)[i].node_id == (*out)[*count].node_id)
-                st = bad(why, one, "has the id of another one");
-        *count += !st;
-    }
-    free(copy);
-    if (st) {
-        free(*out);
-        *out = NULL;
-    }
-    return st;
 }

@@ -6,7 +6,6 @@
  * speaks is part of what is signed, so that no proof can be sent back to its maker. */
 #pragma once
 
-#include "broker/core/image.h"
 #include "proto/base/uuid.h"
 
 #include <stdbool.h>
@@ -44,8 +43,3 @@ bool secret_check(const struct secret *s, const struct acquaintance *a,
 
 /* Random bytes that nobody can guess. */
 void secret_nonce(uint8_t nonce[static NONCE_BYTES]);
-
-/* "1@host:9092,2@host:9092" as voters, `*out` is the caller's to free. INVALID_CONFIG
- * with a sentence. */
-STATUS_MUST_CHECK enum status controllers_parse(const char *text, struct voter **out,
-                                                size_t *count, char why[static 256]);
