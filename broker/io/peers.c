@@ -2,18 +2,21 @@
 #include "broker/io/peers.h"
 
 #include "broker/io/link.h"
-#include "broker/io/log_sink.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { TRIM_EVERY_MS = 1000 };
+
 struct peers *peers_new(const struct peers_options *o)
 {
     struct peers *p = must_zalloc(sizeof *p);
 
     p->o = *o;
+    p->resolver = resolver_new(o->base);
+    p->chunks = chunk_pool_new();
     TAILQ_INIT(&p->links);
     TAILQ_INIT(&p->failed);
     return p;
@@ -21,17 +24,18 @@ struct peers *peers_new(const struct peers_options *o)
 
 void peers_free(struct peers *p)
 {
-    CHECK(TAILQ_EMPTY(&p->failed));
+    CHECK(p->calls == 0);
     while (!TAILQ_EMPTY(&p->links))
         link_free(TAILQ_FIRST(&p->links));
-    if (p->dns != NULL)
-        evdns_base_free(p->dns, 0);
+    resolver_free(p->resolver);
+    chunk_pool_free(p->chunks);
     free(p);
 }
 
 /* ---- calls ---------------------------------------------------------------------------
  */
 
+/* A poll of the quorum may wait as long as it likes, its answers are small. */
 static enum lane lane_of(enum rpc_api api)
 {
     return api == RPC_REPLICA_FETCH || api == RPC_FETCH_SNAPSHOT ? LANE_BULK : LANE_QUICK;
@@ -140,6 +144,10 @@ void peers_run(struct peers *p, struct instant now)
             link_free(l);
     }
     end_failed(p);
+    if (now.mono_ms - p->trimmed_ms >= TRIM_EVERY_MS) {
+        chunk_pool_trim(p->chunks);
+        p->trimmed_ms = now.mono_ms;
+    }
 }
 
 void peers_flush(struct peers *p)

@@ -17,6 +17,7 @@ enum {
     SWEEP_MS = 1000,
     STOPPING_SWEEP_MS = 20,
     MAIL_PER_TURN = 256,
+    LAST_PASSES = 8,
     SPIN_LEAST_US = 20,
     SPIN_GAP_US = 200, /* a disk that takes longer is slept over */
     GAP_STEP_US = 8,
@@ -442,6 +443,13 @@ static void serve(struct shard *s)
     connections_drop(&s->connections);
 }
 
+/* What the node asked others after the last turn ends now, so that nothing is left. */
+static void end_calls(struct shard *s)
+{
+    for (unsigned i = 0; i < LAST_PASSES && !peers_are_idle(s->peers); i++)
+        peers_run(s->peers, s->now);
+}
+
 static void *shard_main(void *arg)
 {
     struct shard *s = arg;
@@ -458,6 +466,7 @@ static void *shard_main(void *arg)
     wait_for_order(s);
     start_serving(s);
     serve(s);
+    end_calls(s);
     s->status = node_close(s->node);
     peers_free(s->peers);
     connections_release(&s->connections);
@@ -479,6 +488,7 @@ void shard_init(struct shard *s)
 void shard_release(struct shard *s)
 {
     free(s->mail);
+    pthread_mutex_destroy(&s->why_lock);
     close(s->wake_fd);
 }
 

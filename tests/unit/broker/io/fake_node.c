@@ -32,19 +32,41 @@ void fake_node_free(struct node *n)
     free(f);
 }
 
+static void fill(struct fake_node *f, struct request *r, size_t bytes)
+{
+    r->slices = arena_alloc(&r->arena, sizeof *r->slices);
+    r->slices[0] = slice_of(f->fetchable, f->fetchable->data, bytes);
+    r->slice_count = 1;
+}
+
+static void introduce(struct fake_node *f, Leat__HelloResponse *hello)
+{
+    static uint8_t cluster[UUID_BYTES] = {7};
+
+    hello->cluster_id = (ProtobufCBinaryData){UUID_BYTES, cluster};
+    hello->node_id = f->node_id;
+}
+
 static void answer(struct fake_node *f, struct request *r)
 {
     ProtobufCMessage *a = arena_zalloc(&r->arena, r->row->response->sizeof_message);
 
     protobuf_c_message_init(r->row->response, a);
     r->answer = a;
-    if (r->row->api == RPC_FETCH) {
-        const Leat__FetchRequest *q = (const void *)r->header;
+    if (r->row->api == RPC_FETCH)
+        fill(f, r, ((const Leat__FetchRequest *)(const void *)r->header)->max_bytes);
+    if (r->row->api == RPC_REPLICA_FETCH)
+        fill(f, r,
+             ((const Leat__ReplicaFetchRequest *)(const void *)r->header)->max_bytes);
+    if (r->row->api == RPC_HELLO)
+        introduce(f, (Leat__HelloResponse *)(void *)a);
+    connection_answer(r);
+}
 
-        r->slices = arena_alloc(&r->arena, sizeof *r->slices);
-        r->slices[0] = slice_of(f->fetchable, f->fetchable->data, q->max_bytes);
-        r->slice_count = 1;
-    }
+static void refuse(struct request *r, enum status status, const char *message)
+{
+    r->status = status;
+    r->message = message;
     connection_answer(r);
 }
 
@@ -67,13 +89,14 @@ void node_request(struct node *n, struct request *r, struct instant now)
 
     f->asked++;
     f->payload_bytes += r->payload.len;
-    if (r->row->api == RPC_PRODUCE) {
+    f->peer = r->peer;
+    if (r->row->api == RPC_PRODUCE || r->row->api == RPC_QUORUM_FETCH) {
         TAILQ_INSERT_TAIL(&f->kept, r, link);
         f->kept_count++;
     } else if (r->row->api == RPC_DELETE_TOPIC) {
-        r->status = STATUS_UNKNOWN_TOPIC_OR_PARTITION;
-        r->message = "no topic is called so";
-        connection_answer(r);
+        refuse(r, STATUS_UNKNOWN_TOPIC_OR_PARTITION, "no topic is called so");
+    } else if (r->row->api == RPC_BROKER_HEARTBEAT) {
+        refuse(r, STATUS_STALE_BROKER_EPOCH, "you were somebody else before");
     } else {
         answer(f, r);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A node for tests of the shell: it answers HELLO and METADATA at once, keeps PRODUCE
- * until the test lets it go, and answers FETCH with as many bytes as its max_bytes. */
+ * A node for tests of the shell. It answers at once, fetches with as many bytes as their
+ * max_bytes; it keeps PRODUCE and QUORUM_FETCH until the test lets them go, and refuses
+ * DELETE_TOPIC and BROKER_HEARTBEAT. */
 #pragma once
 
 #include "broker/core/node.h"
@@ -10,6 +11,8 @@ struct fake_node {
     TAILQ_HEAD(, request) kept;
     size_t asked, kept_count;
     size_t payload_bytes;  /* of all that were asked */
+    int32_t peer;          /* who asked the last one */
+    int32_t node_id;       /* what HELLO tells, with a cluster id of {7} */
     struct buf *fetchable; /* what a fetch is answered with */
 };
 
