@@ -20,10 +20,19 @@ bool connection_reads(const struct connection *c)
     return c->state <= CONNECTION_OPEN;
 }
 
+/* What takes the shard's last memory are mostly records that wait to be replicated: were
+ * the other brokers not heard either, they would wait for ever. Those who greet may be
+ * brokers too, and have but a small frame to say so. */
+static bool has_priority(const struct connection *c)
+{
+    return c->peer >= 0 || c->state < CONNECTION_OPEN;
+}
+
 /* Its own share is used up, or the shard's. */
 bool connection_is_full(const struct connection *c)
 {
-    return c->set->over || c->calls_cost + c->out.bytes > c->set->connection_max;
+    return (c->set->over && !has_priority(c)) ||
+           c->calls_cost + c->out.bytes > c->set->connection_max;
 }
 
 void connection_make_runnable(struct connection *c)
@@ -232,7 +241,8 @@ static void send_output(struct connection *c)
 
 static bool has_room_again(const struct connection *c)
 {
-    return !c->set->over && c->calls_cost + c->out.bytes <= c->set->connection_max / 2;
+    return (!c->set->over || has_priority(c)) &&
+           c->calls_cost + c->out.bytes <= c->set->connection_max / 2;
 }
 
 void connection_settle(struct connection *c)
@@ -327,7 +337,7 @@ const char *connection_overdue(const struct connection *c, int64_t now_ms,
     if (c->stall_ms > 0 && now_ms - c->stall_ms >= CONNECTION_STALL_MS)
         return "it does not read its answers";
     if (c->state < CONNECTION_OPEN && now_ms - c->opened_ms >= CONNECTION_GREETING_MS)
-        return "it did not say HELLO in time";
+        return "it did not finish its greeting in time";
     if (c->frame_ms > 0 && !(c->is_paused && ours) &&
         now_ms - c->frame_ms >=
             CONNECTION_FRAME_MS + (int64_t)(c->in_whole / CONNECTION_FRAME_BYTES_PER_MS))

@@ -36,7 +36,7 @@ enum {
 
 enum connection_state {
     CONNECTION_NEW,      /* its language is not known yet */
-    CONNECTION_GREETING, /* known, but it has not said HELLO */
+    CONNECTION_GREETING, /* known, but it has not said HELLO, or not proved it */
     CONNECTION_OPEN,
     CONNECTION_CLOSING,   /* sends what is left, reads nothing */
     CONNECTION_LINGERING, /* sent all; drops input until the peer closes */

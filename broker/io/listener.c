@@ -165,7 +165,7 @@ static bool is_welcome(struct listener *l, int fd, const char *host)
 {
     int64_t max = config_number(l->o.config, CONFIG_CONNECTIONS_MAX);
 
-    if (atomic_fetch_add(l->o.total, 1) < max)
+    if (atomic_fetch_add(l->o.total, 1) < max + l->o.reserve)
         return true;
     atomic_fetch_sub(l->o.total, 1);
     metric_add(l->o.metrics, METRIC_CONNECTIONS_REFUSED, 1);

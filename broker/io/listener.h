@@ -36,6 +36,9 @@ struct listener_options {
     const struct config *config;
     struct metrics *metrics;
     atomic_uint *total; /* connections of the process */
+    /* So many above connections.max, for other brokers: the cluster must hold together
+     * however many clients there are. Who turns out to be one is refused (native.c). */
+    unsigned reserve;
     /* A new socket, non-blocking; `host` says whose. */
     void (*accepted)(void *ctx, int fd, const char *host);
     void *ctx;

@@ -66,14 +66,13 @@ static void put_error(struct connection *c, const struct frame *ask, enum status
 /* ---- other brokers -------------------------------------------------------------------
  */
 
-/* A broker greets: it wants to know that we are one, too. False: it is refused. */
+/* A broker greets: it wants to know that we are one, too. Until it has proved itself it
+ * is still greeting. False: it is refused. */
 static bool meet(struct connection *c, const struct frame *f,
                  const Leat__HelloRequest *hello)
 {
     struct acquaintance *a;
 
-    if (hello->nonce.len == 0)
-        return true;
     if (c->set->o.secret->len == 0 || hello->nonce.len != NONCE_BYTES ||
         hello->node_id <= 0 || hello->node_id == c->set->o.node_id) {
         put_error(c, f, STATUS_CLUSTER_AUTHORIZATION_FAILED,
@@ -118,6 +117,7 @@ static void take_proof(struct connection *c, const struct frame *f,
         return;
     }
     c->peer = a->caller;
+    c->state = CONNECTION_OPEN;
     put_frame(c, f, 0, &answer.base, NULL, 0);
 }
 
@@ -190,28 +190,61 @@ static bool read_head(struct connection *c, struct input in, struct frame *f)
     return false;
 }
 
-/* The first request must be HELLO, and no other may be. */
+/* The first request must be HELLO, and no other may be; a broker's second is its proof.
+ */
 static bool greeting_is_kept(struct connection *c, const struct frame *f)
 {
-    if (c->state == CONNECTION_GREETING && f->api != RPC_HELLO) {
+    bool greeting = c->state == CONNECTION_GREETING;
+
+    if (greeting && c->acquaintance == NULL && f->api != RPC_HELLO) {
         put_error(c, f, STATUS_INVALID_REQUEST,
                   "the first request of a connection must be HELLO");
         connection_finish(c, "its first request is not HELLO");
         return false;
     }
-    if (c->state == CONNECTION_OPEN && f->api == RPC_HELLO) {
+    if (greeting && c->acquaintance != NULL && f->api != RPC_PEER_PROOF) {
+        put_error(c, f, STATUS_CLUSTER_AUTHORIZATION_FAILED,
+                  "a broker proves first that it is one");
+        connection_finish(c, "it claims to be a broker and does not prove it");
+        return false;
+    }
+    if (!greeting && f->api == RPC_HELLO) {
         put_error(c, f, STATUS_INVALID_REQUEST, "HELLO was said already");
+        return false;
+    }
+    if (!greeting && f->api >= RPC_PEER_PROOF && c->peer < 0 &&
+        rpc_api_row(f->api) != NULL) {
+        put_error(c, f, STATUS_CLUSTER_AUTHORIZATION_FAILED, NULL);
         return false;
     }
     return true;
 }
 
-static void greet(struct connection *c, const ProtobufCMessage *header)
+/* The last places are kept for the brokers (listener.h). */
+static bool has_place(struct connection *c, const struct frame *f)
+{
+    int64_t max = config_number(c->set->o.config, CONFIG_CONNECTIONS_MAX);
+
+    if (atomic_load(c->set->o.total) <= max)
+        return true;
+    put_error(c, f, STATUS_THROTTLED, "there are connections.max already");
+    connection_finish(c, "there are connections.max already");
+    return false;
+}
+
+/* False: it is refused. */
+static bool greet(struct connection *c, const struct frame *f,
+                  const ProtobufCMessage *header)
 {
     const Leat__HelloRequest *hello = (const Leat__HelloRequest *)(const void *)header;
 
     snprintf(c->client_id, sizeof c->client_id, "%s", hello->client_id);
+    if (hello->nonce.len > 0)
+        return meet(c, f, hello);
+    if (!has_place(c, f))
+        return false;
     c->state = CONNECTION_OPEN;
+    return true;
 }
 
 static void ask(struct connection *c, const struct frame *f, struct input in)
@@ -240,13 +273,10 @@ static void ask(struct connection *c, const struct frame *f, struct input in)
         connection_forget(c, call);
         return;
     }
-    if (row->api == RPC_HELLO &&
-        !meet(c, f, (const Leat__HelloRequest *)(const void *)m)) {
+    if (row->api == RPC_HELLO && !greet(c, f, m)) {
         connection_forget(c, call);
         return;
     }
-    if (row->api == RPC_HELLO)
-        greet(c, m);
     call->correlation = f->correlation;
     r->row = row;
     r->header = m;

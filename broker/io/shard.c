@@ -17,6 +17,7 @@ enum {
     SWEEP_MS = 1000,
     STOPPING_SWEEP_MS = 20,
     MAIL_PER_TURN = 256,
+    BROKERS_RESERVE = 256, /* connections */
     LAST_PASSES = 8,
     SPIN_LEAST_US = 20,
     SPIN_GAP_US = 200, /* a disk that takes longer is slept over */
@@ -269,6 +270,7 @@ static void start_serving(struct shard *s)
         .config = s->config,
         .metrics = &s->metrics,
         .total = s->total,
+        .reserve = s->secret->len > 0 ? BROKERS_RESERVE : 0,
         .accepted = on_accepted,
         .ctx = s,
     };
