@@ -63,6 +63,19 @@ static void take_note(struct node *n, const struct fetch *f, struct fetch_part *
         part->status = STATUS_NOT_LEADER; /* it is none of our replicas */
 }
 
+/* All its records are older than our first one. If that is the first of all, they are to
+ * be cut; if not, what it has before ours was never compared with anything. */
+static void nothing_in_common(struct fetch_part *part, const struct partition *p)
+{
+    if (part->log_start == 0) {
+        part->diverging_epoch = part->last_epoch;
+        part->diverging_end = 0;
+    } else {
+        part->diverges = false;
+        out_of_range(part, p);
+    }
+}
+
 static void look_for_replica(struct node *n, const struct fetch *f,
                              struct fetch_part *part, struct partition *p)
 {
@@ -79,10 +92,8 @@ static void look_for_replica(struct node *n, const struct fetch *f,
         return;
     }
     check_history(part, p->log);
-    if (part->diverges && part->diverging_epoch < 0) {
-        part->diverges = false; /* nothing in common */
-        out_of_range(part, p);
-    }
+    if (part->diverges && part->diverging_epoch < 0)
+        nothing_in_common(part, p);
     if (part->status || part->diverges)
         return;
     CHECK(part->offset <= log_end(p->log)); /* else it would diverge */

@@ -44,14 +44,14 @@ static void get_stuck(struct following *g, const char *what)
              p->leader_epoch);
 }
 
-/* Others count on what it has: it must not give it up. */
+/* Others count on what it has: it must not give it up. Whoever is eligible only has all
+ * that was committed, and none of it is in its leader's log: it was trimmed. */
 static bool is_counted_on(const struct node *n, const struct partition *p)
 {
     const struct topic *topic = image_topic_by_id(&n->image, p->topic_id);
     const struct image_partition *ip = &topic->partitions[p->number];
 
-    return image_has(ip->in_sync, ip->in_sync_count, n->o.node_id) ||
-           image_has(ip->eligible, ip->eligible_count, n->o.node_id);
+    return image_has(ip->in_sync, ip->in_sync_count, n->o.node_id);
 }
 
 static void begin_anew(struct following *g, int64_t log_start)

@@ -555,7 +555,7 @@ START_TEST(leader_serves_only_its_replicas_and_only_of_its_epoch)
         {3, 3, 2, 3, 0, "error=FENCED_LEADER_EPOCH"},
         {3, 3, 4, 3, 0, "error=UNKNOWN_LEADER_EPOCH"},
         {3, 3, 3, 3, 4, "diverging_epoch=3 diverging_end=3"}, /* beyond the end */
-        {3, 3, 3, 2, 3, "error=OFFSET_OUT_OF_RANGE"},         /* nothing in common */
+        {3, 3, 3, 2, 3, "diverging_epoch=2}"}, /* nothing in common: cut all */
         {3, 3, 3, 9, 3, "diverging_epoch=3 diverging_end=3"},
         {3, 3, 3, -1, 3, "error=OFFSET_OUT_OF_RANGE"},
         {3, 3, 3, -7, 2, "error=OFFSET_OUT_OF_RANGE"},
@@ -670,6 +670,31 @@ START_TEST(lost_coordinator_does_not_tell_old_offsets)
 }
 END_TEST
 
+/* Two coordinators in a row began the log, each on its own: the one that was lost follows
+ * from the very start. There is no snapshot to begin anew from, and none is needed. */
+START_TEST(coordinators_without_common_history_come_together)
+{
+    fleet_move(f, "__groups", (const int32_t[]){2, 3, 4}, 3);
+    fleet_pass_ms(f, 3000);
+    fleet_elect(f, "__groups", false);
+    fleet_pass_ms(f, 1000);
+    ck_assert_int_eq(groups_leader(), 2);
+    fleet_cut(f, 2, 1);
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 2, 4);
+    commit_offset(2, 42);
+    ck_assert_str_eq(fleet_log(f, 2, "__groups"), "0..0/2");
+    fleet_pass_ms(f, 4000);
+    ck_assert_int_eq(groups_leader(), 3);
+    commit_offset(3, 43);
+    fleet_heal(f);
+    fleet_pass_ms(f, 4000);
+    ck_assert_str_eq(fleet_tell(f, "__groups") + strlen("leader 3 epoch 3 "),
+                     "in-sync 2,3,4");
+    ck_assert_str_eq(fleet_log(f, 2, "__groups"), "0..2/2");
+}
+END_TEST
+
 /* Replicas at rest ask now and then, no more. */
 START_TEST(quiet_replicas_are_quiet)
 {
@@ -726,6 +751,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_test(c, leader_serves_only_its_replicas_and_only_of_its_epoch);
     tcase_add_test(c, groups_survive_their_coordinator);
     tcase_add_test(c, lost_coordinator_does_not_tell_old_offsets);
+    tcase_add_test(c, coordinators_without_common_history_come_together);
     tcase_add_test(c, quiet_replicas_are_quiet);
     tcase_add_test(c, proposals_are_repeated_patiently);
     suite_add_tcase(s, c);
