@@ -212,7 +212,9 @@ static enum status get_log(struct recover *r, const struct journal_frame *f,
         st = disk_call(r->disk, &op);
         if (st != STATUS_OK && st != STATUS_EXISTS)
             return st;
-        r->logs_unsynced = r->logs_unsynced || st == STATUS_OK;
+        /* That it is seen does not mean that its name is on disk: the sync of the process
+         * before may have failed. */
+        r->logs_unsynced = true;
         l = must_zalloc(sizeof *l);
         l->id = f->log;
         l->from = INT64_MAX;

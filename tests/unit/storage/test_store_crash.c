@@ -195,6 +195,39 @@ START_TEST(nothing_promised_is_lost_wherever_it_crashes)
 }
 END_TEST
 
+/* An operation fails, the process goes, and the next one finds in the files what the disk
+ * has not got: it believes none of it before it has written and synced it anew. */
+static void fail_once(uint64_t seed, uint64_t op)
+{
+    struct scene s;
+
+    begin(&s, seed);
+    simdisk_fail_at(s.sim, op, STATUS_IO);
+    run_script(&s, seed);
+    scene_crash(&s, SIMDISK_PROCESS);
+    s.failures = 0;
+    ck_assert_int_eq(scene_open(&s), STATUS_OK);
+    scene_crash(&s, SIMDISK_POWER);
+    ck_assert_int_eq(scene_open(&s), STATUS_OK);
+    go_on(&s);
+    scene_end(&s);
+}
+
+START_TEST(nothing_is_trusted_that_a_failed_process_left)
+{
+    uint64_t first = from_environment("SWEEP_SEED", 1);
+    uint64_t last = from_environment("SWEEP_SEEDS", first + 11);
+    uint64_t stride = from_environment("SWEEP_STRIDE", 7);
+
+    for (uint64_t seed = first; seed <= last; seed++) {
+        uint64_t begun, ops = script_ops(seed, &begun);
+
+        for (uint64_t op = begun + seed % stride; op < ops; op += stride)
+            fail_once(seed, op);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store crash sweep");
@@ -204,6 +237,7 @@ int main(void)
 
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, nothing_promised_is_lost_wherever_it_crashes);
+    tcase_add_test(tc, nothing_is_trusted_that_a_failed_process_left);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
