@@ -236,13 +236,12 @@ static size_t choose(const struct leader *l, const struct image *image, int64_t 
 
     for (size_t i = 0; i < l->replica_count; i++) {
         const struct replica *r = &l->replicas[i];
-        bool in = r->id == l->self;
+        bool in = is_in_sync(l, r->id) ||
+                  (!l->recovering && may_join(l, image, r, high_watermark));
 
-        if (!in && is_in_sync(l, r->id))
-            in = !has_fallen_behind(r, our_end, lag_ms, now);
-        else if (!in && !l->recovering)
-            in = may_join(l, image, r, high_watermark);
-        if (in)
+        /* Who has not moved since it went must not come back, although the watermark has
+         * not moved either: it would come and go without end. */
+        if (r->id == l->self || (in && !has_fallen_behind(r, our_end, lag_ms, now)))
             out[count++] = r->id;
     }
     return count;

@@ -313,6 +313,26 @@ START_TEST(whoever_falls_behind_goes_when_the_controller_says_so)
 }
 END_TEST
 
+/* The watermark stands, so it holds everything below it for ever; that is no reason to
+ * take it back. Catching up is one. */
+START_TEST(whoever_has_gone_comes_back_when_it_moves)
+{
+    int32_t left[] = {1};
+
+    fetch(2, 100, 100, 100, 1);
+    fetch(3, 100, 100, 100, 1);
+    ck_assert(propose(120, 100, LAG_MS + 1));
+    ck_assert_str_eq(proposed(), "1");
+    leader_answered(l, STATUS_OK, record.partition_epoch + 1, left, 1);
+    ck_assert(!propose(120, 100, LAG_MS + 2));
+    fetch(2, 110, 110, 120, LAG_MS + 3);
+    ck_assert(!propose(120, 100, LAG_MS + 4));
+    fetch(2, 120, 120, 130, LAG_MS + 5);
+    ck_assert(propose(130, 100, LAG_MS + 6));
+    ck_assert_str_eq(proposed(), "12");
+}
+END_TEST
+
 START_TEST(whoever_has_everything_stays_however_silent)
 {
     fetch(2, 100, 100, 100, 1);
@@ -652,7 +672,7 @@ START_TEST(what_is_safe_is_on_all_disks_that_count)
     /* The storm was not a calm. */
     if (one == NULL) {
         ck_assert_uint_gt(commits, 10000);
-        ck_assert_uint_gt(joins, 1000);
+        ck_assert_uint_gt(joins, 400);
         ck_assert_uint_gt(leaves, 1000);
     }
 }
@@ -680,6 +700,7 @@ int main(void)
     tcase_add_test(c, what_may_still_arrive_is_made_void);
     tcase_add_test(c, repetition_names_the_process_that_was_looked_at);
     tcase_add_test(c, whoever_falls_behind_goes_when_the_controller_says_so);
+    tcase_add_test(c, whoever_has_gone_comes_back_when_it_moves);
     tcase_add_test(c, whoever_has_everything_stays_however_silent);
     tcase_add_test(c, whoever_keeps_up_stays_though_never_at_the_end);
     tcase_add_test(c, whoever_fetches_but_never_writes_goes);
