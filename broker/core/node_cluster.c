@@ -286,12 +286,14 @@ void node_leave(struct node *n, struct instant now)
 {
     n->now = now;
     n->leaving = true;
+    quorum_look_around(n->quorum, now);
     member_link_leave(n->member, now);
 }
 
 bool node_may_stop(const struct node *n)
 {
-    return member_link_may_stop(n->member) && quorum_has_left(n->quorum);
+    return !quorum_is_possible(n->quorum) ||
+           (member_link_may_stop(n->member) && quorum_has_left(n->quorum));
 }
 
 bool node_is_ready(const struct node *n, char why[static 160])

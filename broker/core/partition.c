@@ -69,9 +69,11 @@ static void end_waits(struct partition *p, enum status status)
     tell_watchers(p, true);
 }
 
+/* What only our own disk has not yet, it will have; what others must have as well, or
+ * more than there are, will wait in vain. */
 void partition_stop(struct partition *p)
 {
-    if (p->in_sync_count > 1)
+    if (p->in_sync_count > 1 || p->in_sync_count < p->min_in_sync)
         answer_waiters(&p->waiting[ACK_ALL], INT64_MAX, STATUS_SHUTTING_DOWN);
 }
 

@@ -307,6 +307,7 @@ static void start_stopping(struct shard *s)
     listener_free(s->listener);
     s->listener = NULL;
     node_stop(s->node, s->now);
+    peers_flush(s->peers); /* it may have said goodbye */
     peers_stop(s->peers);
     connections_stop(&s->connections, s->now);
 }

@@ -8,6 +8,7 @@ of order, and no committed offset may have gone back. LEAT_CLUSTER_SECONDS makes
 longer.
 """
 import os
+import signal
 import time
 import unittest
 
@@ -77,6 +78,27 @@ class Cluster(ClusterTest):
             self.assertEqual(node.stop(), 0, node.log())
             node.start()
             until(lambda: cluster.in_sync("torture"), 30, "in sync after a restart")
+        self.end(cluster, client)
+
+    def test_whole_cluster_stops_at_once(self):
+        """Whoever stops last waits for nobody: neither for a successor that cannot be
+        elected, nor for acknowledgements that cannot come."""
+        cluster, client = self.begin()
+        for together in (False, True):
+            self.wait_or_end(client, 2)
+            for node in CHANCE.sample(cluster.nodes, 3):
+                node.signal(signal.SIGTERM)
+                began = time.monotonic()
+                if not together:
+                    self.assertEqual(node.wait(), 0, node.log())
+                    self.assertLess(time.monotonic() - began, 4, node.log())
+            for node in cluster.nodes:
+                self.assertEqual(node.wait(), 0, node.log())
+            self.assertLess(time.monotonic() - began, 4)
+            for node in cluster.nodes:
+                node.launch()
+            for node in cluster.nodes:
+                node.wait_ready()
         self.end(cluster, client)
 
     def test_isolated_broker_rejoins(self):

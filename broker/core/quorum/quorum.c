@@ -468,8 +468,10 @@ void quorum_turn(struct quorum *q, struct instant now)
         raft_tick(&q->raft, now);
     save(q);
     held_release(q);
-    if (!q->stopped)
+    if (!q->stopped) {
         act(q);
+        around_ask(q);
+    }
     if (q->raft.role == RAFT_FOLLOWER)
         raft_told(&q->raft, q->told);
     commit(q);
@@ -513,6 +515,8 @@ int64_t quorum_deadline(const struct quorum *q)
         first = q->left_ms;
     if (q->snapshot_ms < first)
         first = q->snapshot_ms;
+    if (q->looking_around && q->around_ms < first)
+        first = q->around_ms;
     if (leader_may_be_asked(q) && q->fetch_ms < first)
         first = q->fetch_ms;
     if (q->raft.role == RAFT_LEADER && leader_is_unknown(q) && q->announce_ms < first)
@@ -522,26 +526,6 @@ int64_t quorum_deadline(const struct quorum *q)
 
 /* ---- the end -------------------------------------------------------------------------
  */
-
-void quorum_leave(struct quorum *q, struct instant now)
-{
-    q->now = now;
-    if (q->leaving || q->raft.peer_count <= 1)
-        return;
-    q->leaving = true;
-    use_voters(q);
-    if (q->raft.role != RAFT_LEADER)
-        return;
-    q->left_ms = now.mono_ms + q->o.times.election_timeout;
-    leader_end(q);
-}
-
-bool quorum_has_left(const struct quorum *q)
-{
-    return q->raft.peer_count <= 1 ||
-           (q->raft.role != RAFT_LEADER &&
-            (q->raft.leader > 0 || q->now.mono_ms >= q->left_ms));
-}
 
 /* With nobody to hand over to, what was decided is still brought to an end. */
 void quorum_stop(struct quorum *q, struct instant now)

@@ -98,6 +98,10 @@ void quorum_turn(struct quorum *q, struct instant now);
 /* Timers and snapshots. */
 void quorum_tick(struct quorum *q, struct instant now);
 int64_t quorum_deadline(const struct quorum *q);
+/* Before a stop: find out, and keep finding out, which voters are there. */
+void quorum_look_around(struct quorum *q, struct instant now);
+/* False once so many of them are known to be gone that nothing can be decided. */
+bool quorum_is_possible(const struct quorum *q);
 /* Before a stop in good order: hand leadership over and do not stand again. It is over
  * once another leader is known, or nobody took it. */
 void quorum_leave(struct quorum *q, struct instant now);

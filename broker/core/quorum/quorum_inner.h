@@ -82,6 +82,10 @@ struct quorum {
     bool open;
     bool leaving;
     int64_t left_ms; /* then it has waited long enough for a successor */
+    bool looking_around;
+    int64_t around_ms;                /* ask again who is there */
+    int32_t missing[RAFT_VOTERS_MAX]; /* who did not answer when last asked */
+    size_t missing_count;
     bool stopped;
     bool failed;
 
@@ -163,6 +167,9 @@ int successor_rank(const struct quorum *q, const int32_t *list, size_t count);
 void on_vote(struct quorum *q, struct request *r);
 void on_begin(struct quorum *q, struct request *r);
 void on_end(struct quorum *q, struct request *r);
+
+/* leave.c */
+void around_ask(struct quorum *q);
 
 /* serve.c */
 void on_fetch(struct quorum *q, struct request *r);

@@ -126,6 +126,45 @@ START_TEST(leaving_waits_for_the_successor)
 }
 END_TEST
 
+/* Who stops last need not wait for a successor: it has looked who is there. */
+START_TEST(last_to_leave_knows_that_nobody_is_left)
+{
+    struct quorums *s = quorums_new(3, 3, 12);
+    unsigned last;
+
+    settle(s);
+    last = quorums_leader(s);
+    quorums_stop(s, last % 3 + 1);
+    quorum_look_around(quorums_at(s, last), quorums_now(s));
+    quorums_run_ms(s, 50);
+    ck_assert(quorum_is_possible(quorums_at(s, last)));
+    quorums_stop(s, (last + 1) % 3 + 1);
+    quorums_run_ms(s, 200);
+    ck_assert(!quorum_is_possible(quorums_at(s, last)));
+    quorums_start(s, last % 3 + 1);
+    quorums_run_ms(s, 200);
+    ck_assert(quorum_is_possible(quorums_at(s, last)));
+    quorums_free(s);
+}
+END_TEST
+
+/* The same when no answer says that nobody is there. */
+START_TEST(cut_off_while_leaving_is_alone)
+{
+    struct quorums *s = quorums_new(3, 3, 12);
+
+    settle(s);
+    quorum_look_around(quorums_at(s, 1), quorums_now(s));
+    quorums_run_ms(s, 50);
+    ck_assert(quorum_is_possible(quorums_at(s, 1)));
+    quorums_cut_off(s, 1, true);
+    quorums_run_ms(s, 3000);
+    ck_assert(!quorum_is_possible(quorums_at(s, 1)));
+    ck_assert(quorum_is_possible(quorums_at(s, 2)));
+    quorums_free(s);
+}
+END_TEST
+
 static void grow(struct quorums *s)
 {
     for (int i = 0; i < 24; i++) {
@@ -389,6 +428,8 @@ int main(void)
     tcase_add_test(fair, a_cut_off_leader_gives_up);
     tcase_add_test(fair, stopping_hands_over);
     tcase_add_test(fair, leaving_waits_for_the_successor);
+    tcase_add_test(fair, last_to_leave_knows_that_nobody_is_left);
+    tcase_add_test(fair, cut_off_while_leaving_is_alone);
     tcase_add_test(fair, who_is_far_behind_gets_a_snapshot);
     tcase_add_test(fair, voters_come_and_go);
     tcase_add_test(fair, a_majority_must_be_left);

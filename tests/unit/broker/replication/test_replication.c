@@ -159,6 +159,21 @@ START_TEST(too_few_disks_refuse_records_beforehand)
 }
 END_TEST
 
+/* Records that came when there were enough, and then the others went. */
+START_TEST(stopping_leader_answers_who_waits_for_others)
+{
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 2, 4);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 4500);
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2");
+    ck_assert_str_eq(produced(2), "waits");
+    fleet_stop(f, 2);
+    ck_assert_ptr_nonnull(strstr(said(2), "SHUTTING_DOWN"));
+    fleet_start(f, 2);
+}
+END_TEST
+
 /* Alone with the controller out of reach, the old leader can write but not commit; what
  * it wrote is cut when it follows. */
 START_TEST(what_a_lost_leader_wrote_is_cut)
@@ -737,6 +752,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_test(c, whoever_stays_away_is_not_waited_for_and_comes_back);
     tcase_add_test(c, whoever_never_writes_falls_behind);
     tcase_add_test(c, too_few_disks_refuse_records_beforehand);
+    tcase_add_test(c, stopping_leader_answers_who_waits_for_others);
     tcase_add_test(c, what_a_lost_leader_wrote_is_cut);
     tcase_add_test(c, old_leaderships_end_with_their_process);
     tcase_add_test(c, new_leader_does_not_tell_the_end_before_it_knows);
