@@ -259,13 +259,15 @@ static bool quorum_can_lose(const struct trouble *t)
     return voters >= 3;
 }
 
-/* A voter's disk may go once, when others hold the metadata as well. */
+/* A voter's disk may go once, when others hold the metadata as well. Where one replica in
+ * sync is enough, that may be the very one whose disk is lost, long after it went; then
+ * only an operator can say that nothing better will come. */
 static bool wipe(struct trouble *t, const struct fault *f)
 {
     struct sim_broker *b = &t->brokers[f->a];
 
-    if (t->wiped || t->swarm->voters < 3 || !all_are_up(t) || !quorum_can_lose(t) ||
-        !oracle_can_lose(t->oracle, b))
+    if (t->wiped || t->swarm->voters < 3 || t->swarm->min_in_sync < 2 || !all_are_up(t) ||
+        !quorum_can_lose(t) || !oracle_can_lose(t->oracle, b))
         return false;
     t->wiped = true;
     sim_broker_kill(b, SIMDISK_POWER, -1);
