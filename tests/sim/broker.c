@@ -60,6 +60,10 @@ static void answer(struct wire *wire, struct request *r)
     CHECK(b->in_server > 0);
     b->in_server--;
     b->asked[r->row->api]--;
+    /* What is true when it is promised may not be any more at the turn's end: the same
+     * turn can bring another leader, or take the topic away. */
+    if (r->row->api == RPC_PRODUCE && !r->status)
+        b->hooks->promises(b->hooks->ctx, b);
     net_answer(b->net, r);
 }
 

@@ -29,8 +29,9 @@ struct sim_shard {
 };
 
 struct broker_hooks {
-    void (*turned)(void *ctx, struct sim_broker *b); /* after each turn */
-    void (*died)(void *ctx, struct sim_broker *b);   /* its nodes can still be read */
+    void (*turned)(void *ctx, struct sim_broker *b);   /* after each turn */
+    void (*promises)(void *ctx, struct sim_broker *b); /* in a turn: it acknowledges */
+    void (*died)(void *ctx, struct sim_broker *b);     /* its nodes can still be read */
     void (*started)(void *ctx, struct sim_broker *b);
     void (*wiped)(void *ctx, struct sim_broker *b);
     void (*broken)(void *ctx, struct sim_broker *b, const char *why); /* a violation */

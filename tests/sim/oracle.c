@@ -18,6 +18,7 @@ struct replica {
     struct history log;
     int64_t durable, end, watermark;
     int64_t compared; /* with the committed history, up to here */
+    int64_t judged;   /* as a leader's: it was on all disks that count, up to here */
     int32_t epoch;
     enum role role;
     unsigned life;
@@ -62,6 +63,7 @@ struct oracle {
     struct promise *promises;
     bool may_go[10];         /* topics that somebody wanted removed */
     bool wiped[BROKERS_MAX]; /* the metadata does not know its new disk yet */
+    bool amid;               /* a turn */
     size_t promise_count, promise_capacity;
     uint64_t acked, leader_changes;
 };
@@ -362,11 +364,10 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
                   struct log *log, enum role role, int32_t epoch, int64_t watermark)
 {
     struct replica *r = &p->replicas[b->number];
-    bool moved = watermark > r->watermark;
 
     if (r->life == b->lives && r->reading == NULL && log_end(log) == r->end &&
         log_durable(log) == r->durable && watermark == r->watermark && role == r->role &&
-        epoch == r->epoch)
+        epoch == r->epoch && (o->amid || watermark == r->judged))
         return;
     if (r->life == b->lives && watermark < r->watermark && !p->recovering &&
         must_hold(p, b->number + 1))
@@ -399,8 +400,11 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
     if (r->compared > r->watermark)
         r->compared = r->watermark;
     compare(o, p, b);
-    if (moved && role == ROLE_LEADER)
+    if (o->amid)
+        return;
+    if (watermark > r->judged && role == ROLE_LEADER)
         check_strong(o, p, b->number, watermark);
+    r->judged = watermark;
 }
 
 static void forget_replica(struct replica *r)
@@ -470,6 +474,14 @@ void oracle_turned(struct oracle *o, struct sim_broker *b)
     }
 }
 
+void oracle_promises(struct oracle *o, struct sim_broker *b)
+{
+    o->amid = true;
+    for (int64_t i = 0; i < o->swarm->shards; i++)
+        look_at(o, b, b->shards[i].node, false);
+    o->amid = false;
+}
+
 /* A new process knows less of what is committed. */
 void oracle_started(struct oracle *o, struct sim_broker *b)
 {
@@ -478,7 +490,7 @@ void oracle_started(struct oracle *o, struct sim_broker *b)
     for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;) {
         struct replica *r = &p->replicas[b->number];
 
-        r->watermark = 0;
+        r->watermark = r->judged = 0;
         r->reading = NULL;
         r->role = ROLE_NONE;
     }

@@ -21,6 +21,9 @@ void oracle_violation(struct oracle *o, const char *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 void oracle_turned(struct oracle *o, struct sim_broker *b);
+/* In the middle of a turn: what it says to be committed is, even if the turn goes on to
+ * take it away. Who is in sync is judged at its end, when all its parts know the same. */
+void oracle_promises(struct oracle *o, struct sim_broker *b);
 void oracle_started(struct oracle *o, struct sim_broker *b);
 void oracle_wiped(struct oracle *o, struct sim_broker *b);
 
