@@ -9,16 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DOUBTS_MAX = 64 };
+
 struct member {
     struct client client;
     struct ask ask;
     struct event step;
     char group[16], topic[8];
-    struct uuid id;  /* of the topic that the commits are about */
-    int coordinator; /* 0 to 4; -1: unknown */
-    int64_t acked;   /* the newest commit that was acknowledged, -1: none */
-    int64_t tried;   /* the newest that was sent */
-    bool agreed;     /* resting, and the last answer was the newest */
+    struct uuid id;             /* of the topic that the commits are about */
+    int coordinator;            /* 0 to 4; -1: unknown */
+    int64_t acked;              /* the newest commit that was acknowledged, -1: none */
+    int64_t tried;              /* the newest that was sent */
+    int64_t doubts[DOUBTS_MAX]; /* the newest whose fate is unknown: they may come late */
+    size_t doubt_count;
+    bool agreed; /* resting, and the last answer was the newest */
     enum status last;
 };
 
@@ -63,6 +67,24 @@ static void on_found(struct ask *a)
     step_later(m, chance_range(&m->client.random, 1, 100) * MILLISECOND);
 }
 
+/* What was sent and not answered may arrive any time later, as from a connection that the
+ * member has long given up: an offset goes back then, as with any client that commits
+ * again. */
+static void doubt(struct member *m)
+{
+    m->doubts[m->doubt_count++ % DOUBTS_MAX] = m->tried;
+}
+
+static bool is_in_doubt(const struct member *m, int64_t offset)
+{
+    size_t kept = m->doubt_count < DOUBTS_MAX ? m->doubt_count : DOUBTS_MAX;
+
+    for (size_t i = 0; i < kept; i++)
+        if (m->doubts[i] == offset)
+            return true;
+    return false;
+}
+
 static void on_committed(struct ask *a)
 {
     struct member *m = container_of(a, struct member, ask);
@@ -79,6 +101,8 @@ static void on_committed(struct ask *a)
     }
     if (!st)
         m->acked = m->tried;
+    else if (st < 0)
+        doubt(m);
     note(m->client.town->world, m->client.party + 95, "committed", m->tried, (int64_t)st,
          m->coordinator + 1);
     go_on(m, st);
@@ -92,6 +116,8 @@ static void judge(struct member *m, int64_t offset)
          m->coordinator + 1);
     if (oracle_may_go(t->oracle, m->topic[1] - '0'))
         m->acked = -1; /* and with the topic its offsets */
+    if (is_in_doubt(m, offset))
+        m->acked = offset;
     if (offset < m->acked || offset > m->tried)
         oracle_violation(t->oracle, "S10",
                          "group %s: offset %" PRId64 " is committed, but %" PRId64
@@ -111,8 +137,8 @@ static void on_read(struct ask *a)
 
         if (r->n_topics == 1 && r->topics[0]->n_partitions == 1) {
             st = (enum status)r->topics[0]->partitions[0]->error;
-            if (!st)
-                judge(m, r->topics[0]->partitions[0]->offset);
+            if (!st || st == STATUS_UNKNOWN_TOPIC_OR_PARTITION)
+                judge(m, st ? -1 : r->topics[0]->partitions[0]->offset);
         }
         arena_release(&arena);
     }
