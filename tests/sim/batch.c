@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { JOBS_MAX = 64, PER_PROCESS = 4, MARK_NAME = 48, ALL_MARKS = 256 };
+enum { WAYS_TO_DIE = 6 };
 
 /* What a child tells of its seeds, in one write. */
 struct told {
@@ -26,7 +27,7 @@ struct told {
 };
 
 struct sum {
-    uint64_t seeds, failed, events, messages, losses, acked, leader_changes;
+    uint64_t seeds, failed, wanted, events, messages, losses, acked, leader_changes;
     double hours;
     uint64_t faults[SWARM_COUNT - SWARM_kill];
     unsigned mark_count;
@@ -41,15 +42,47 @@ struct job {
     int pipe;
 };
 
-bool batch_prepare(const struct batch_options *b, uint64_t seed, struct run_options *o)
+bool batch_prepare(const struct batch_options *b, uint64_t number, struct run_options *o)
 {
-    o->seed = seed;
-    swarm_draw(&o->swarm, seed);
+    o->seed = b->sweep > 0 ? b->first : number;
+    swarm_draw(&o->swarm, o->seed);
     for (size_t i = 0; i < b->settings; i++)
         if (!swarm_set(&o->swarm, b->setting[i]))
             return false;
-    faults_draw(&o->faults, &o->swarm, seed);
+    faults_draw(&o->faults, &o->swarm, o->seed);
+    if (b->sweep > 0 && number > 0) {
+        o->swarm.crash_op = (int64_t)(1 + (number - 1) / WAYS_TO_DIE * b->sweep);
+        o->swarm.crash_how = (int64_t)((number - 1) % WAYS_TO_DIE);
+    }
     return true;
+}
+
+static void print_replay(const struct batch_options *b, uint64_t number)
+{
+    struct run_options o = {0};
+
+    CHECK(batch_prepare(b, number, &o));
+    printf("    replay: leat-sim --seed %" PRIu64, o.seed);
+    for (size_t i = 0; i < b->settings; i++)
+        printf(" --config %s", b->setting[i]);
+    if (b->sweep > 0)
+        printf(" --config crash_op=%" PRId64 " --config crash_how=%" PRId64,
+               o.swarm.crash_op, o.swarm.crash_how);
+#ifdef LEAT_PLANTS
+    if (plant_chosen != 0)
+        printf(" --plant M%d", plant_chosen);
+#endif
+    printf("\n");
+}
+
+static bool is_wanted(const struct batch_options *b, const char *id)
+{
+    const size_t len = strlen(id);
+
+    for (const char *at = b->wanted; at != NULL && (at = strstr(at, id)) != NULL; at++)
+        if ((at == b->wanted || at[-1] == ',') && (at[len] == '\0' || at[len] == ','))
+            return true;
+    return false;
 }
 
 static void tell_marks(struct told *t)
@@ -69,7 +102,7 @@ static void tell_marks(struct told *t)
 static _Noreturn void child(const struct batch_options *b, uint64_t first, int out)
 {
     for (uint64_t seed = first; seed <= b->last && seed < first + PER_PROCESS; seed++) {
-        struct run_options o = {0};
+        struct run_options o = {.quiet = b->wanted != NULL};
         static struct told t;
 
         memset(&t, 0, sizeof t);
@@ -78,7 +111,7 @@ static _Noreturn void child(const struct batch_options *b, uint64_t first, int o
         run_once(&o, &t.result);
         tell_marks(&t);
         CHECK(write(out, &t, sizeof t) == sizeof t);
-        if (t.result.violated && !b->keep_going)
+        if (t.result.violated && !b->keep_going && b->wanted == NULL)
             break;
     }
     _exit(0);
@@ -113,7 +146,7 @@ static void add_mark(struct sum *s, const char *name, unsigned long hits)
     s->marks[s->mark_count++].hits = hits;
 }
 
-static void add(struct sum *s, const struct told *t)
+static void add(struct sum *s, const struct told *t, const struct batch_options *b)
 {
     s->seeds++;
     s->failed += t->result.violated;
@@ -127,12 +160,15 @@ static void add(struct sum *s, const struct told *t)
         s->faults[i] += t->result.faults[i];
     for (unsigned i = 0; i < t->mark_count; i++)
         add_mark(s, t->marks[i].name, t->marks[i].hits);
-    if (t->result.violated)
-        printf("seed %" PRIu64 ": %s %s\n", t->seed, t->result.id, t->result.text);
+    if (!t->result.violated)
+        return;
+    s->wanted += is_wanted(b, t->result.id);
+    printf("seed %" PRIu64 ": %s %s\n", t->seed, t->result.id, t->result.text);
+    print_replay(b, t->seed);
 }
 
 /* All that the child said; false if it died before it was done. */
-static bool finish(struct job *j, struct sum *s)
+static bool finish(struct job *j, struct sum *s, const struct batch_options *b)
 {
     static struct told t;
     size_t len = 0;
@@ -143,7 +179,7 @@ static bool finish(struct job *j, struct sum *s)
         len += (size_t)n;
         if (len < sizeof t)
             continue;
-        add(s, &t);
+        add(s, &t, b);
         len = 0;
     }
     close(j->pipe);
@@ -177,41 +213,70 @@ static void print_sum(const struct sum *s, double took)
         printf("  %-46s %lu\n", s->marks[i].name, s->marks[i].hits);
 }
 
-bool batch_run(const struct batch_options *b)
+/* How many steps the sweep has: the life without a crash tells. */
+static uint64_t sweep_steps(const struct batch_options *b)
+{
+    struct job j = start(b, 0);
+    struct told t = {0};
+
+    CHECK(read(j.pipe, &t, sizeof t) == sizeof t);
+    close(j.pipe);
+    waitpid(j.pid, NULL, 0);
+    printf("sweep: %" PRIu64 " disk operations of broker 1, every %" PRIu64
+           "th, %d ways each\n",
+           t.result.disk_ops, b->sweep, WAYS_TO_DIE);
+    return (t.result.disk_ops + b->sweep - 1) / b->sweep * WAYS_TO_DIE;
+}
+
+static bool run_all(const struct batch_options *b, struct sum *sum)
 {
     struct job jobs[JOBS_MAX] = {0};
     const unsigned count = b->jobs > 0 && b->jobs <= JOBS_MAX ? b->jobs : 1;
-    struct run_options probe = {0};
-    static struct sum sum;
-    uint64_t next = b->first, shown = 0;
-    double began = seconds();
-    bool lost = false, stop = false;
+    uint64_t next = b->sweep > 0 ? 1 : b->first, shown = 0;
+    const double began = seconds();
+    bool lost = false, stop = false, busy = true;
 
-    if (!batch_prepare(b, b->first, &probe))
-        return false;
-    for (unsigned turn = 0;; turn++) {
+    for (unsigned turn = 0; busy; turn++) {
         struct job *j = &jobs[turn % count];
 
-        if (j->pid > 0 && !finish(j, &sum)) {
+        if (j->pid > 0 && !finish(j, sum, b)) {
             printf("a process died with its seeds\n");
             lost = true;
         }
-        stop |= (sum.failed > 0 || lost) && !b->keep_going;
-        stop |= b->minutes > 0 && seconds() - began > 60.0 * b->minutes;
+        stop |= b->wanted != NULL ? sum->wanted > 0 : sum->failed > 0 && !b->keep_going;
+        stop |= lost && !b->keep_going;
+        stop |= b->seconds > 0 && seconds() - began > b->seconds;
         if (!stop && next <= b->last) {
             *j = start(b, next);
             next += PER_PROCESS;
         }
-        if (sum.seeds >= shown + 100) {
-            shown = sum.seeds;
-            printf("... %" PRIu64 " seeds, %.1f s\n", sum.seeds, seconds() - began);
+        if (sum->seeds >= shown + 100) {
+            shown = sum->seeds;
+            printf("... %" PRIu64 " seeds, %.1f s\n", sum->seeds, seconds() - began);
         }
-        bool busy = false;
+        busy = false;
         for (unsigned i = 0; i < count; i++)
             busy |= jobs[i].pid > 0;
-        if (!busy)
-            break;
     }
+    if (next <= b->last && b->seconds > 0 && !lost)
+        printf("the time is over: %" PRIu64 " of %" PRIu64 " were not run\n",
+               b->last - next + 1, b->last - (b->sweep > 0 ? 1 : b->first) + 1);
+    return !lost;
+}
+
+bool batch_run(const struct batch_options *options)
+{
+    struct batch_options b = *options;
+    struct run_options probe = {0};
+    static struct sum sum;
+    const double began = seconds();
+    bool whole;
+
+    if (!batch_prepare(&b, b.first, &probe))
+        return false;
+    if (b.sweep > 0)
+        b.last = sweep_steps(&b);
+    whole = run_all(&b, &sum);
     print_sum(&sum, seconds() - began);
-    return sum.failed == 0 && !lost;
+    return b.wanted != NULL ? sum.wanted > 0 : sum.failed == 0 && whole;
 }

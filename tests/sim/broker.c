@@ -208,14 +208,35 @@ static moment back_soon(struct sim_broker *b)
     return chance_log(&b->random, 50, 4000) * MILLISECOND;
 }
 
+static bool is_swept(const struct sim_broker *b)
+{
+    return b->number == 0 && b->swarm->crash_op > 0;
+}
+
+static enum simdisk_crash_kind crash_kind(struct sim_broker *b)
+{
+    bool power = simdisk_is_dead(b->disk) &&
+                 (is_swept(b) ? b->swarm->crash_how >= 3 : chance_one_in(&b->random, 2));
+
+    return power ? SIMDISK_POWER : SIMDISK_PROCESS;
+}
+
+/* Every other crash of a sweep has an echo in the recovery from it. */
+static void plan_crash(struct sim_broker *b)
+{
+    const enum simdisk_moment how = (enum simdisk_moment)(b->swarm->crash_how % 3);
+    const uint64_t op = (uint64_t)b->swarm->crash_op;
+
+    if (is_swept(b) && b->lives == 1)
+        sim_broker_ambush(b, op - 1, how);
+    if (is_swept(b) && b->lives == 2 && op % 2 == 1)
+        sim_broker_ambush(b, op / 2 % 61, how);
+}
+
 static void end_turn(struct sim_broker *b)
 {
     if (b->failed || simdisk_is_dead(b->disk)) {
-        enum simdisk_crash_kind kind =
-            simdisk_is_dead(b->disk) && chance_one_in(&b->random, 2) ? SIMDISK_POWER
-                                                                     : SIMDISK_PROCESS;
-
-        sim_broker_kill(b, kind, back_soon(b));
+        sim_broker_kill(b, crash_kind(b), back_soon(b));
         return;
     }
     b->hooks->turned(b->hooks->ctx, b);
@@ -351,6 +372,7 @@ void sim_broker_start(struct sim_broker *b)
     memset(b->asked, 0, sizeof b->asked);
     configure(b);
     b->lives++;
+    plan_crash(b);
     st = store_recover(simdisk_disk(b->disk), &recovery, why);
     if (!st)
         st = open_nodes(b, why);
@@ -359,7 +381,7 @@ void sim_broker_start(struct sim_broker *b)
         bool excused =
             simdisk_is_dead(b->disk) || b->failed || b->capacity != 0 || b->ambushed;
 
-        simdisk_crash(b->disk, SIMDISK_PROCESS);
+        simdisk_crash(b->disk, crash_kind(b));
         b->ambushed = false;
         if (!excused)
             b->hooks->broken(b->hooks->ctx, b, why);

@@ -8,6 +8,7 @@
 #include "proto/base/mark.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,9 @@ static int usage(void)
          "  --log full|faults  print everything that happens, or what goes wrong\n"
          "  --config K=V       set one of the words below instead of drawing it\n"
          "  --jobs N           processes at a time with --seeds (2)\n"
-         "  --minutes M        stop --seeds after so long\n"
+         "  --seconds S        stop --seeds after so long\n"
+         "  --sweep N          --seeds A..A with a crash at every Nth disk operation\n"
+         "  --wanted S1,S2     stop --seeds at such a violation only, and be content\n"
          "  --keep-going       do not stop --seeds at the first violation\n"
          "  --shrink           after a violation: find a small case, print it\n"
          "  --plant Mn         with the planted bug (built with -Dplants=true)\n");
@@ -57,6 +60,9 @@ int main(int argc, char **argv)
     bool one = false, shrink = false;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    /* Nothing is given back to the kernel only to be asked for again. */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
 
@@ -79,8 +85,12 @@ int main(int argc, char **argv)
             many.setting[many.settings++] = value;
         else if (strcmp(argv[i], "--jobs") == 0 && ++i)
             many.jobs = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(argv[i], "--minutes") == 0 && ++i)
-            many.minutes = (int)strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--seconds") == 0 && ++i)
+            many.seconds = (int)strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--sweep") == 0 && ++i)
+            many.sweep = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--wanted") == 0 && ++i)
+            many.wanted = value;
         else if (strcmp(argv[i], "--plant") == 0 && ++i)
             plant = value;
         else

@@ -290,6 +290,7 @@ static bool recover(struct run *r)
 bool run_once(const struct run_options *o, struct run_result *result)
 {
     struct run *r = must_zalloc(sizeof *r);
+    bool more;
 
     *result = (struct run_result){0};
     r->o = o;
@@ -304,7 +305,9 @@ bool run_once(const struct run_options *o, struct run_result *result)
     signal(SIGSEGV, on_signal);
     build_clients(r);
     trouble_plan(r->trouble, &o->faults);
-    if (run_until(r, o->swarm.seconds * SECOND) && recover(r))
+    more = run_until(r, o->swarm.seconds * SECOND);
+    result->disk_ops = simdisk_ops(r->brokers[0].disk);
+    if (more && recover(r))
         oracle_finish(r->oracle);
     current = NULL;
     fill(r);

@@ -23,7 +23,8 @@ struct run_result {
     char id[VIOLATION_ID];
     char text[400];
     uint64_t hash, events, messages, losses, acked, leader_changes;
-    moment at; /* virtual time reached */
+    uint64_t disk_ops; /* of broker 1, in the phase with faults */
+    moment at;         /* virtual time reached */
     uint64_t faults[SWARM_COUNT - SWARM_kill];
 };
 
