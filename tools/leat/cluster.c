@@ -114,7 +114,7 @@ int run_cluster_wait(struct invocation *i)
     int64_t wanted, waited_ms = 0;
     char why[320] = "";
 
-    if (!flag_number(i, "brokers", 1, 1, 10000, &wanted))
+    if (!flag_number(i, "count", 1, 1, 10000, &wanted))
         return EXIT_USAGE;
     for (; waited_ms < session_timeout_ms(i->session) && !session_interrupted();
          waited_ms += WAIT_PAUSE_NS / 1000000) {

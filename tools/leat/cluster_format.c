@@ -158,7 +158,7 @@ int run_cluster_format(struct invocation *i)
          "On each host: put cluster.secret where its configuration says (readable by "
          "leatd's user only),\nthe host's node-N.conf as /etc/leatd/leatd.conf, and "
          "start leatd --config /etc/leatd/leatd.conf.\n"
-         "Then: leat cluster wait --brokers %zu -b %s:%ld",
+         "Then: leat cluster wait --count %zu -b %s:%ld",
          secret, count, count, members[0].host, members[0].port);
     return EXIT_DONE;
 }
