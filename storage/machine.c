@@ -416,12 +416,16 @@ static void emit(void *to, struct bytes record)
     snapshot_add(to, record);
 }
 
+bool machine_is_large(const struct machine *m)
+{
+    return m->bytes_since >= m->options.snapshot_bytes;
+}
+
 static bool is_due(const struct machine *m, struct instant now)
 {
     return m->writing.offset == 0 && !m->removing && m->install == NULL &&
-           m->bytes_since >= m->options.snapshot_bytes &&
-           m->applied > m->snapshot.offset && now.mono_ms >= m->retry_ms &&
-           m->applied <= log_durable(m->log);
+           machine_is_large(m) && m->applied > m->snapshot.offset &&
+           now.mono_ms >= m->retry_ms && m->applied <= log_durable(m->log);
 }
 
 void machine_tick(struct machine *m, struct instant now)

@@ -91,6 +91,8 @@ void machine_each_pending(const struct machine *m,
                                        struct bytes record),
                           void *to);
 
+/* So much was written since the last snapshot that machine_tick has something to do. */
+bool machine_is_large(const struct machine *m);
 /* Write a snapshot if one is due and trim the log up to it. Asynchronous inside. */
 void machine_tick(struct machine *m, struct instant now);
 

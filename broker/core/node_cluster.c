@@ -124,6 +124,11 @@ static int32_t ask_controller(void *ctx, struct endpoint *at)
     return quorum_leader(n->quorum, at);
 }
 
+static bool ask_only_voter(void *ctx)
+{
+    return quorum_is_alone(((struct node *)ctx)->quorum);
+}
+
 static void call(void *ctx, struct peer_call *c)
 {
     node_call(ctx, c);
@@ -196,6 +201,7 @@ static void open_member(struct node *n)
         .session_ms = config_number(c, CONFIG_BROKER_SESSION),
         .random = prng_split(&n->random, 4),
         .controller = ask_controller,
+        .is_only_voter = ask_only_voter,
         .call = call,
         .changed = on_member_changed,
         .on_log = on_log,

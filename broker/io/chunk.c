@@ -139,6 +139,17 @@ struct buf *chunk_take(struct chunk_pool *p, size_t bytes)
     return &c->buf;
 }
 
+bool chunk_pool_is_bare(struct chunk_pool *p)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < SIZES; i++)
+        count += p->shelves[i].count;
+    pthread_mutex_unlock(&p->lock);
+    return count == 0;
+}
+
 void chunk_pool_trim(struct chunk_pool *p)
 {
     pthread_mutex_lock(&p->lock);

@@ -24,5 +24,6 @@ void chunk_pool_free(struct chunk_pool *p);
  * and not kept. NULL without memory. */
 struct buf *chunk_take(struct chunk_pool *p, size_t bytes);
 
-/* Give back to the system what was not needed since the last call. */
+/* Give back to the system what was not needed since the last call; nothing is kept. */
+bool chunk_pool_is_bare(struct chunk_pool *p);
 void chunk_pool_trim(struct chunk_pool *p);

@@ -118,7 +118,9 @@ void connections_add(struct connections *s, int fd, const char *host);
 void connections_run(struct connections *s, struct instant now);
 /* Send what was answered; decide who may be read from again. */
 void connections_flush(struct connections *s);
-/* Every second: let go of who keeps us waiting, give back memory. */
+/* Every second, where there is a need: let go of who keeps us waiting, give back memory.
+ */
+bool connections_need_sweep(const struct connections *s);
 void connections_sweep(struct connections *s, struct instant now);
 /* True if connections_run has work without any new event. */
 bool connections_are_runnable(const struct connections *s);

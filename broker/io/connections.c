@@ -148,6 +148,11 @@ static void sweep_one(struct connection *c, struct instant now, int64_t idle_ms)
         c->whole_seen = 0;
 }
 
+bool connections_need_sweep(const struct connections *s)
+{
+    return !TAILQ_EMPTY(&s->all) || s->spare != NULL || !chunk_pool_is_bare(s->chunks);
+}
+
 void connections_sweep(struct connections *s, struct instant now)
 {
     int64_t idle_ms = config_number(s->o.config, CONFIG_IDLE_TIMEOUT);

@@ -422,7 +422,8 @@ static void wait_for_work(struct shard *s)
 {
     int64_t deadline_ms = node_deadline(s->node);
 
-    if (deadline_ms > s->sweep_ms)
+    if (deadline_ms > s->sweep_ms &&
+        (s->stopping || connections_need_sweep(&s->connections)))
         deadline_ms = s->sweep_ms;
     if (deadline_ms > peers_deadline(s->peers))
         deadline_ms = peers_deadline(s->peers);

@@ -28,7 +28,6 @@ static void end_own(struct controller *c, struct task *t)
     c->busy = NULL;
     arena_release(&t->arena);
     t->release(t);
-    c->look_ms = c->now.mono_ms;
 }
 
 static void done(struct proposal *p, enum status status)
@@ -189,8 +188,8 @@ struct controller *controller_new(const struct controller_options *o)
 
     c->o = *o;
     c->random = o->random;
-    c->seen = -1;
-    c->look_ms = c->balance_ms = INT64_MAX;
+    c->seen = c->gauged = -1;
+    c->balance_ms = INT64_MAX;
     return c;
 }
 
@@ -204,7 +203,6 @@ void controller_free(struct controller *c)
 void controller_stop(struct controller *c)
 {
     c->stopped = true;
-    c->look_ms = INT64_MAX;
 }
 
 void controller_leader_changed(struct controller *c, struct instant now)
@@ -217,8 +215,8 @@ void controller_leader_changed(struct controller *c, struct instant now)
         return;
     c->active = active;
     c->session_count = 0;
-    c->seen = -1;
-    c->look_ms = active ? now.mono_ms : INT64_MAX;
+    c->seen = c->gauged = -1;
+    c->look_ms = now.mono_ms;
     c->balance_ms = active
                         ? now.mono_ms + config_number(c->o.config, CONFIG_LEADER_BALANCE)
                         : INT64_MAX;
@@ -257,7 +255,8 @@ void controller_tick(struct controller *c, struct instant now)
     c->now = now;
     if (!c->active || c->stopped)
         return;
-    if (now.mono_ms >= c->look_ms) {
+    if (c->gauged != c->o.image->applied && now.mono_ms >= c->look_ms) {
+        c->gauged = c->o.image->applied;
         c->look_ms = now.mono_ms + LOOK_MS;
         controller_gauges(c);
     }
@@ -277,13 +276,14 @@ void controller_tick(struct controller *c, struct instant now)
 
 int64_t controller_deadline(const struct controller *c)
 {
-    int64_t expiry, first;
+    int64_t look_ms, expiry, first;
 
     if (!c->active || c->stopped)
         return INT64_MAX;
-    first = c->look_ms < c->balance_ms ? c->look_ms : c->balance_ms;
+    look_ms = c->gauged != c->o.image->applied ? c->look_ms : INT64_MAX;
+    first = look_ms < c->balance_ms ? look_ms : c->balance_ms;
     if (c->busy != NULL)
-        return c->look_ms;
+        return look_ms;
     if (c->seen != c->o.image->applied)
         return c->now.mono_ms;
     expiry = controller_next_expiry(c);

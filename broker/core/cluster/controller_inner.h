@@ -26,7 +26,8 @@ struct controller {
     struct session *sessions; /* by node id */
     size_t session_count;
     int64_t balance_ms; /* when leaders go home next */
-    int64_t look_ms;    /* when to look for work next */
+    int64_t look_ms;    /* when the gauges may be looked at next */
+    int64_t gauged;     /* the image that they show */
     int64_t seen;       /* the image at which there was nothing to do */
     struct task *busy;  /* our own task under way; one at a time */
     unsigned tasks;     /* all of them */

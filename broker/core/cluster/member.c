@@ -23,6 +23,7 @@ struct member_link {
     int64_t retry_ms; /* the next pause after a failure */
     int64_t sent_ms;  /* of the call under way */
     bool calling;
+    bool alone; /* by the image when it was last looked at */
     bool leaving, may_stop, stopped;
     struct peer_call call;
 };
@@ -52,6 +53,14 @@ static const struct image_broker *myself(const struct member_link *m)
     const struct image_broker *b = image_broker(m->o.image, m->o.node_id);
 
     return b != NULL && b->epoch == m->epoch ? b : NULL;
+}
+
+/* The only broker and the only voter there are: it is its own controller, and nobody else
+ * can take that from it. */
+static bool is_alone(const struct member_link *m)
+{
+    return member_link_is_active(m) && m->o.image->broker_count == 1 &&
+           m->o.is_only_voter(m->o.ctx);
 }
 
 /* ---- answers -------------------------------------------------------------------------
@@ -122,6 +131,7 @@ static void on_registered(struct peer_call *call)
 static void forget_registration(struct member_link *m)
 {
     m->epoch = -1;
+    m->alone = false;
     m->due_ms = m->now.mono_ms;
     m->o.changed(m->o.ctx);
 }
@@ -202,11 +212,22 @@ static void run(struct member_link *m)
         send_registration(m);
 }
 
+/* Until now nobody but ourselves was to hear us. */
+static void see_company(struct member_link *m)
+{
+    bool alone = is_alone(m);
+
+    if (m->alone && !alone)
+        m->heard_ms = m->now.mono_ms;
+    m->alone = alone;
+}
+
 void member_link_look(struct member_link *m, struct instant now)
 {
     const struct image_broker *b = myself(m);
 
     m->now = now;
+    see_company(m);
     /* Fenced, and the metadata has come as far as it must: say so at once. */
     if (b != NULL && b->state == BROKER_FENCED && m->due_ms > now.mono_ms &&
         m->retry_ms == RETRY_LEAST_MS)
@@ -217,6 +238,7 @@ void member_link_look(struct member_link *m, struct instant now)
 void member_link_controller_changed(struct member_link *m, struct instant now)
 {
     m->now = now;
+    see_company(m);
     m->retry_ms = RETRY_LEAST_MS;
     m->due_ms = now.mono_ms;
     run(m);
@@ -233,7 +255,7 @@ int64_t member_link_deadline(const struct member_link *m)
     struct endpoint at;
 
     if (m->calling || m->stopped || m->o.controller(m->o.ctx, &at) < 0 ||
-        (m->epoch < 0 && m->leaving))
+        (m->epoch < 0 && m->leaving) || (m->alone && !m->leaving))
         return INT64_MAX;
     return m->due_ms;
 }
@@ -273,6 +295,7 @@ bool member_link_is_active(const struct member_link *m)
 
 bool member_link_is_heard(const struct member_link *m, struct instant now)
 {
-    return m->epoch >= 0 && m->heard_ms != INT64_MIN &&
-           now.mono_ms - m->heard_ms < m->o.session_ms * LEASE_PERCENT / 100;
+    return m->alone ||
+           (m->epoch >= 0 && m->heard_ms != INT64_MIN &&
+            now.mono_ms - m->heard_ms < m->o.session_ms * LEASE_PERCENT / 100);
 }

@@ -4,7 +4,9 @@
  * is, reports by heartbeats, and leaves in good order. A registration that the controller
  * does not know any more (STALE_BROKER_EPOCH) is made anew; a broker whose heartbeats
  * have not been answered for most of a session fences itself: it stops serving what only
- * a leader may say, because another may lead by now (reliability B8). */
+ * a leader may say, because another may lead by now (reliability B8). A broker that is
+ * the whole cluster is heard by itself, without heartbeats, until another one registers.
+ */
 #pragma once
 
 #include "broker/core/image.h"
@@ -25,6 +27,8 @@ struct member_options {
     struct prng random;
     /* The active controller, -1 if none is known. */
     int32_t (*controller)(void *ctx, struct endpoint *at);
+    /* The quorum consists of this broker. */
+    bool (*is_only_voter)(void *ctx);
     /* node_call on the node. */
     void (*call)(void *ctx, struct peer_call *c);
     /* This broker was registered, fenced, unfenced, or may stop now. */

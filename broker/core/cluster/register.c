@@ -292,9 +292,10 @@ static void silence(const struct controller *c, struct change *change,
     controller_put(change, topic, number, &d);
 }
 
+/* This broker's own process is never silent: it is us. */
 static bool is_silent(struct controller *c, const struct image_broker *b)
 {
-    return b->state != BROKER_FENCED &&
+    return b->state != BROKER_FENCED && b->node_id != c->o.node_id &&
            c->now.mono_ms - controller_session(c, b->node_id)->heard_ms >=
                controller_session_ms(c);
 }
@@ -348,7 +349,8 @@ int64_t controller_next_expiry(const struct controller *c)
         const struct image_broker *b = image_broker(c->o.image, c->sessions[i].node_id);
         int64_t at_ms = c->sessions[i].heard_ms + controller_session_ms(c);
 
-        if (b != NULL && b->state != BROKER_FENCED && at_ms < first)
+        if (b != NULL && b->state != BROKER_FENCED && b->node_id != c->o.node_id &&
+            at_ms < first)
             first = at_ms;
     }
     return first;

@@ -104,7 +104,9 @@ static void describe(const struct controller *c, const struct image_broker *b,
     out->state = (char *)(uintptr_t)states[b->state];
     out->draining = b->draining;
     out->broker_epoch = b->epoch;
-    out->silent_ms = s ? c->now.mono_ms - s->heard_ms : -1;
+    out->silent_ms = s == NULL                    ? -1
+                     : b->node_id == c->o.node_id ? 0
+                                                  : c->now.mono_ms - s->heard_ms;
     out->applied_offset = s ? s->applied : -1;
     out->software_version = b->version;
     out->voter = quorum_is_voter(c->o.quorum, b->node_id);

@@ -513,7 +513,7 @@ int64_t quorum_deadline(const struct quorum *q)
         first = parked;
     if (q->left_ms > q->now.mono_ms && q->left_ms < first)
         first = q->left_ms;
-    if (q->snapshot_ms < first)
+    if (machine_is_large(q->machine) && q->snapshot_ms < first)
         first = q->snapshot_ms;
     if (q->looking_around && q->around_ms < first)
         first = q->around_ms;
@@ -617,6 +617,11 @@ int32_t quorum_epoch(const struct quorum *q)
 int64_t quorum_high_watermark(const struct quorum *q)
 {
     return q->raft.high_watermark;
+}
+
+bool quorum_is_alone(const struct quorum *q)
+{
+    return q->raft.peer_count == 1 && raft_is_voter(&q->raft);
 }
 
 bool quorum_is_voter(const struct quorum *q, int32_t node_id)

@@ -118,5 +118,7 @@ int32_t quorum_leader(const struct quorum *q, struct endpoint *at);
 int32_t quorum_epoch(const struct quorum *q);
 /* Everything before it is committed, by what this node knows; -1: nothing is known. */
 int64_t quorum_high_watermark(const struct quorum *q);
+/* This node is the only voter, by the newest set in its log, committed or not. */
+bool quorum_is_alone(const struct quorum *q);
 /* Whether this node votes, by the newest set in its log, committed or not. */
 bool quorum_is_voter(const struct quorum *q, int32_t node_id);

@@ -54,6 +54,15 @@ static bool is_alone(const struct raft *r)
     return r->peer_count == 1 && raft_is_voter(r);
 }
 
+/* To look whether a majority still fetches; alone it is one. */
+static void set_leader_timer(struct raft *r, struct instant now)
+{
+    if (is_alone(r))
+        r->deadline_ms = INT64_MAX;
+    else
+        set_timer(r, r->times.fetch_timeout / 2, now);
+}
+
 static bool is_same_voter(const struct voter *a, const struct voter *b)
 {
     return a->node_id == b->node_id &&
@@ -119,6 +128,8 @@ void raft_set_voters(struct raft *r, const struct voter *voters, size_t count,
         become_unattached(r, jittered(r, r->times.election_timeout), now);
     if (is_alone(r) && r->role == RAFT_UNATTACHED)
         r->deadline_ms = now.mono_ms;
+    if (r->role == RAFT_LEADER && r->deadline_ms == INT64_MAX)
+        set_leader_timer(r, now);
 }
 
 static void become_follower(struct raft *r, int32_t leader, const struct endpoint *at,
@@ -167,7 +178,7 @@ static void become_leader(struct raft *r, struct instant now)
         p->acked = -1;
         p->fetched_ms = now.mono_ms;
     }
-    set_timer(r, r->times.fetch_timeout / 2, now);
+    set_leader_timer(r, now);
 }
 
 static void lead_if_elected(struct raft *r, struct instant now)
@@ -277,7 +288,7 @@ void raft_tick(struct raft *r, struct instant now)
     switch (r->role) {
     case RAFT_LEADER:
         if (is_heard(r, now))
-            set_timer(r, r->times.fetch_timeout / 2, now);
+            set_leader_timer(r, now);
         else
             raft_resign(r, now);
         return;

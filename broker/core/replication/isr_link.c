@@ -30,6 +30,7 @@ struct isr_link {
     struct node *node;
     struct timer timer;
     bool due;
+    bool sleeping; /* the timer is set */
     int64_t pause_ms;
     bool calling;
     struct peer_call call;
@@ -41,6 +42,7 @@ static void sleep_until(struct isr_link *l, int64_t at_ms)
 {
     timer_stop(l->node, &l->timer);
     timer_set(l->node, &l->timer, at_ms);
+    l->sleeping = true;
 }
 
 static void on_timer(struct node *n, struct timer *t)
@@ -48,7 +50,7 @@ static void on_timer(struct node *n, struct timer *t)
     struct isr_link *l = container_of(t, struct isr_link, timer);
 
     l->due = true;
-    sleep_until(l, n->now.mono_ms + SWEEP_MS);
+    l->sleeping = false;
 }
 
 struct isr_link *isr_link_new(struct node *n)
@@ -57,7 +59,6 @@ struct isr_link *isr_link_new(struct node *n)
 
     l->node = n;
     l->timer.fire = on_timer;
-    timer_set(n, &l->timer, n->now.mono_ms + SWEEP_MS);
     return l;
 }
 
@@ -213,6 +214,9 @@ void isr_link_turn(struct isr_link *l, struct instant now)
     struct endpoint at;
     int32_t to = node_controller(l->node, &at);
 
+    /* Without other brokers nobody can fall behind. */
+    if (!l->sleeping && l->node->image.broker_count > 1)
+        sleep_until(l, now.mono_ms + SWEEP_MS);
     if (!l->due || l->calling || now.mono_ms < l->pause_ms || to < 0 ||
         node_broker_epoch(l->node) < 0 || l->node->stopping)
         return;
@@ -223,5 +227,7 @@ void isr_link_turn(struct isr_link *l, struct instant now)
     gather(&g);
     if (g.count > 0)
         send(&g, to, &at);
+    if (!l->sleeping && g.count > 0)
+        sleep_until(l, now.mono_ms + SWEEP_MS);
     arena_release(&g.arena);
 }

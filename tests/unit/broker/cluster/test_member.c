@@ -16,11 +16,17 @@ static struct peer_call *asked; /* the call under way */
 static struct instant now;
 static int32_t controller;
 static int changes;
+static bool only_voter;
 
 static int32_t on_controller(void *ctx, struct endpoint *at)
 {
     *at = (struct endpoint){.host = "one", .port = 9092};
     return controller;
+}
+
+static bool is_only_voter(void *ctx)
+{
+    return only_voter;
 }
 
 static void on_call(void *ctx, struct peer_call *c)
@@ -47,6 +53,7 @@ static void begin(void)
         .heartbeat_ms = HEARTBEAT_MS,
         .session_ms = SESSION_MS,
         .controller = on_controller,
+        .is_only_voter = is_only_voter,
         .call = on_call,
         .changed = on_changed,
         .on_log = on_log,
@@ -58,6 +65,7 @@ static void begin(void)
     controller = 1;
     asked = NULL;
     changes = 0;
+    only_voter = false;
     member = member_link_new(&o, now);
 }
 
@@ -229,6 +237,53 @@ START_TEST(stopped_it_asks_nothing_more)
 }
 END_TEST
 
+static struct image_broker brokers[2];
+
+static void take_in(size_t count)
+{
+    brokers[0] =
+        (struct image_broker){.node_id = 2, .epoch = EPOCH, .state = BROKER_ACTIVE};
+    brokers[1] = (struct image_broker){.node_id = 3, .epoch = EPOCH + 1};
+    image.brokers = brokers;
+    image.broker_count = count;
+    member_link_look(member, now);
+}
+
+/* The whole cluster in one broker: it is heard by itself, and nothing wakes it. When
+ * another one comes it is heard like everybody else, without a moment of doubt. */
+START_TEST(alone_it_needs_no_heartbeats)
+{
+    only_voter = true;
+    register_now();
+    take_in(1);
+    ck_assert_int_eq(member_link_deadline(member), INT64_MAX);
+    now.mono_ms += 100 * SESSION_MS;
+    ck_assert(member_link_is_heard(member, now));
+    ck_assert_ptr_null(asked);
+    take_in(2);
+    ck_assert(member_link_is_heard(member, now));
+    answer_heartbeat(false);
+    ck_assert_int_eq(wait_for_call(), HEARTBEAT_MS);
+    answer(STATUS_UNREACHABLE, NULL);
+    now.mono_ms += SESSION_MS;
+    ck_assert(!member_link_is_heard(member, now));
+    image_init(&image);
+}
+END_TEST
+
+/* The first of several voters is not alone, whoever else has registered. */
+START_TEST(first_of_many_is_not_alone)
+{
+    register_now();
+    take_in(1);
+    ck_assert_int_eq(wait_for_call(), HEARTBEAT_MS);
+    answer_heartbeat(false);
+    now.mono_ms += SESSION_MS;
+    ck_assert(!member_link_is_heard(member, now));
+    image_init(&image);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = tcase_create("member");
@@ -245,6 +300,8 @@ int main(void)
     tcase_add_test(c, a_forgotten_registration_is_made_anew);
     tcase_add_test(c, leaving_it_asks_until_it_may_stop);
     tcase_add_test(c, stopped_it_asks_nothing_more);
+    tcase_add_test(c, alone_it_needs_no_heartbeats);
+    tcase_add_test(c, first_of_many_is_not_alone);
     suite_add_tcase(s, c);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);

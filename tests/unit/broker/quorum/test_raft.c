@@ -31,6 +31,26 @@ START_TEST(one_voter_leads_at_once)
 }
 END_TEST
 
+/* Nothing ever wakes a leader that is alone, but one that has company resigns if it is
+ * not heard. */
+START_TEST(who_is_alone_sleeps)
+{
+    struct rafts *s = rafts_new(2, 1, 1);
+
+    rafts_run_ms(s, 2000);
+    ck_assert_uint_eq(rafts_leader(s), 1);
+    ck_assert_int_eq(raft_deadline(rafts_node(s, 1)), INT64_MAX);
+    ck_assert(rafts_change(s, 1, 3));
+    ck_assert_int_ne(raft_deadline(rafts_node(s, 1)), INT64_MAX);
+    rafts_run_ms(s, 2000);
+    ck_assert_uint_eq(rafts_leader(s), 1);
+    rafts_cut_off(s, 2, true);
+    rafts_run_ms(s, 4000);
+    ck_assert_uint_eq(rafts_leader(s), 0);
+    rafts_free(s);
+}
+END_TEST
+
 START_TEST(three_elect_one_and_commit)
 {
     struct rafts *s = rafts_new(3, 3, 2);
@@ -298,6 +318,7 @@ int main(void)
     int failed;
 
     tcase_add_test(fair, one_voter_leads_at_once);
+    tcase_add_test(fair, who_is_alone_sleeps);
     tcase_add_test(fair, three_elect_one_and_commit);
     tcase_add_test(fair, pre_vote_does_not_disturb);
     tcase_add_test(fair, deaf_leader_resigns);
