@@ -32,6 +32,13 @@ static enum status refuse(char why[static 256], const char *path, const char *wh
     return STATUS_INVALID_CONFIG;
 }
 
+/* Its owner's alone; or root's, who may let our group read it: services that run without
+ * privileges are given their secrets so (Kubernetes' fsGroup, root:leatd in packages). */
+static bool is_private(const struct stat *st)
+{
+    return (st->st_mode & (st->st_uid == 0 ? 037 : 077)) == 0;
+}
+
 static enum status read_all(struct secret *s, int fd, const char *path,
                             char why[static 256])
 {
@@ -40,7 +47,7 @@ static enum status read_all(struct secret *s, int fd, const char *path,
 
     if (fstat(fd, &st) != 0)
         return refuse(why, path, strerror(errno));
-    if ((st.st_mode & 077) != 0)
+    if (!is_private(&st))
         return refuse(why, path,
                       "may be read by others than its owner: 'chmod 600' it first");
     n = read(fd, s->bytes, sizeof s->bytes);

@@ -19,8 +19,8 @@ struct secret {
     size_t len; /* 0: there is none */
 };
 
-/* Read the secret from a file that only its owner may read; white space at the end does
- * not count. INVALID_CONFIG with a sentence. */
+/* Read the secret from a file that only its owner may read, or of root's, its group;
+ * white space at the end does not count. INVALID_CONFIG with a sentence. */
 STATUS_MUST_CHECK enum status secret_read(struct secret *s, const char *path,
                                           char why[static 256]);
 /* The cluster id that follows from it. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char why[256];
 
@@ -156,8 +157,8 @@ static const struct {
     const char *says;
 } bad_files[] = {
     {0, 0600, "less than 16 bytes"}, {15, 0600, "openssl rand -hex 32"},
-    {32, 0640, "chmod 600"},         {32, 0604, "chmod 600"},
-    {32, 0620, "chmod 600"},         {5000, 0600, "too large"},
+    {32, 0604, "chmod 600"},         {32, 0620, "chmod 600"},
+    {32, 0610, "chmod 600"},         {5000, 0600, "too large"},
 };
 
 /* A secret that is short, or that others can read, is none, and the sentence helps. */
@@ -171,6 +172,24 @@ START_TEST(bad_secrets_are_refused)
     ck_assert_int_eq(secret_read(&s, path, why), STATUS_INVALID_CONFIG);
     ck_assert_ptr_nonnull(strstr(why, bad_files[_i].says));
     ck_assert_ptr_nonnull(strstr(why, path));
+}
+END_TEST
+
+/* Root may let a group read it: that is how services without privileges are given
+ * secrets. Anybody else's group has no business with it. */
+START_TEST(only_root_may_show_it_to_a_group)
+{
+    struct secret s = {.len = 0};
+    enum status st;
+
+    write_secret("sixteen bytes are", 17, 0640);
+    st = secret_read(&s, path, why);
+    ck_assert_int_eq(st, geteuid() == 0 ? STATUS_OK : STATUS_INVALID_CONFIG);
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(chown(path, 65534, 65534), 0);
+    ck_assert_int_eq(secret_read(&s, path, why), STATUS_INVALID_CONFIG);
+    ck_assert_ptr_nonnull(strstr(why, "chmod 600"));
 }
 END_TEST
 
@@ -291,6 +310,7 @@ int main(void)
     tcase_add_test(files, white_space_at_the_end_does_not_count);
     tcase_add_loop_test(files, bad_secrets_are_refused, 0,
                         sizeof bad_files / sizeof bad_files[0]);
+    tcase_add_test(files, only_root_may_show_it_to_a_group);
     tcase_add_test(files, missing_secret_is_refused);
     suite_add_tcase(s, files);
     srunner_run_all(r, CK_NORMAL);
