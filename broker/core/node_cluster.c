@@ -304,16 +304,27 @@ bool node_may_stop(const struct node *n)
 
 bool node_is_ready(const struct node *n, char why[static 160])
 {
-    const char *what = "";
+    const struct cluster_view *v = &n->view;
 
-    if (n->view.controller < 0)
-        what = "no controller is known: are most of the 'controllers' up and reachable?";
-    else if (n->view.broker_epoch < 0)
-        what = "not registered yet: the controller has not answered";
+    why[0] = '\0';
+    if (v->controller < 0)
+        snprintf(why, 160,
+                 "no controller is known: most of the 'controllers' must be up and reach "
+                 "each other; peer.lost in the log says what is wrong");
+    else if (v->broker_epoch < 0)
+        snprintf(why, 160,
+                 "not registered with the controller, broker %d, yet: if this lasts, see "
+                 "broker_duplicate and peer.lost in the log",
+                 v->controller);
     else if (!member_link_is_active(n->member))
-        what = "fenced: the metadata is not up to date here yet";
-    else if (!n->view.heard)
-        what = "the controller has not heard this broker lately: check the network";
-    snprintf(why, 160, "%s", what);
-    return what[0] == '\0';
+        snprintf(why, 160,
+                 "fenced until the metadata here is up to date: if this lasts, check the "
+                 "network to the controller, broker %d",
+                 v->controller);
+    else if (!v->heard)
+        snprintf(why, 160,
+                 "the controller, broker %d, does not answer: check it, and the network "
+                 "to it; peer.lost in the log says more",
+                 v->controller);
+    return why[0] == '\0';
 }
