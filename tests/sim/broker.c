@@ -64,6 +64,8 @@ static void answer(struct wire *wire, struct request *r)
      * turn can bring another leader, or take the topic away. */
     if (r->row->api == RPC_PRODUCE && !r->status)
         b->hooks->promises(b->hooks->ctx, b);
+    if (r->row->api == RPC_VOTE)
+        b->hooks->voted(b->hooks->ctx, b, r);
     net_answer(b->net, r);
 }
 

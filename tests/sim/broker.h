@@ -31,7 +31,8 @@ struct sim_shard {
 struct broker_hooks {
     void (*turned)(void *ctx, struct sim_broker *b);   /* after each turn */
     void (*promises)(void *ctx, struct sim_broker *b); /* in a turn: it acknowledges */
-    void (*died)(void *ctx, struct sim_broker *b);     /* its nodes can still be read */
+    void (*voted)(void *ctx, struct sim_broker *b, const struct request *r);
+    void (*died)(void *ctx, struct sim_broker *b); /* its nodes can still be read */
     void (*started)(void *ctx, struct sim_broker *b);
     void (*wiped)(void *ctx, struct sim_broker *b);
     void (*broken)(void *ctx, struct sim_broker *b, const char *why); /* a violation */

@@ -25,6 +25,8 @@ void oracle_turned(struct oracle *o, struct sim_broker *b);
  * take it away. Who is in sync is judged at its end, when all its parts know the same. */
 void oracle_promises(struct oracle *o, struct sim_broker *b);
 void oracle_started(struct oracle *o, struct sim_broker *b);
+/* A VOTE is being answered. */
+void oracle_voted(struct oracle *o, struct sim_broker *b, const struct request *r);
 void oracle_wiped(struct oracle *o, struct sim_broker *b);
 
 /* A client was told that its batch is stored; with `all`, on all in-sync replicas. */

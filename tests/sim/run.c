@@ -161,6 +161,11 @@ static void promises(void *ctx, struct sim_broker *b)
     oracle_promises(((struct run *)ctx)->oracle, b);
 }
 
+static void voted(void *ctx, struct sim_broker *b, const struct request *q)
+{
+    oracle_voted(((struct run *)ctx)->oracle, b, q);
+}
+
 static void died(void *ctx, struct sim_broker *b)
 {
     oracle_turned(((struct run *)ctx)->oracle, b);
@@ -202,7 +207,8 @@ static void build_cluster(struct run *r)
     r->net = net_new(&r->world, r->o->seed, &net);
     r->oracle = oracle_new(&r->world, s, r->brokers, violated, r);
     r->trouble = trouble_new(&r->world, r->net, s, r->brokers, r->oracle, r->o->seed);
-    r->hooks = (struct broker_hooks){turned, promises, died, started, wiped, broken, r};
+    r->hooks =
+        (struct broker_hooks){turned, promises, voted, died, started, wiped, broken, r};
     for (int i = 0; i < (int)s->brokers; i++) {
         struct sim_broker *b = &r->brokers[i];
 
