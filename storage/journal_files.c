@@ -81,7 +81,6 @@ static enum status read_header(struct journal_files *f, struct journal_file *fil
     if (op.bytes != JOURNAL_HEADER || !journal_file_header_read(f->block, &h))
         return read_generation(f, file->file);
     file->generation = h.generation;
-    file->settled = file->written == f->file_bytes;
     if (h.epoch > f->epoch)
         f->epoch = h.epoch;
     if (h.generation > f->generation)
@@ -132,13 +131,15 @@ static enum status open_all(struct journal_files *f)
     struct disk_op list = {.kind = DISK_LIST, .path = f->dir};
     enum status st = disk_call(f->disk, &make);
 
-    if (st == STATUS_OK)
-        st = disk_sync_dir(f->disk, ".");
     if (st != STATUS_OK && st != STATUS_EXISTS)
         return st;
     st = disk_call(f->disk, &list);
     if (st)
         return st;
+    /* The first file is made after the directory's name is on disk: there is none yet, so
+     * perhaps it is not. */
+    if (list.names[0] == '\0')
+        st = disk_sync_dir(f->disk, ".");
     for (const char *name = list.names; *name != '\0' && st == STATUS_OK;
          name += strlen(name) + 1)
         st = open_one(f, name);
@@ -303,8 +304,9 @@ static struct disk_op step_op(struct journal_files *f, disk_file dir)
     return (struct disk_op){0};
 }
 
-/* Once the header stands, a file that was there before is ready; a new one must also have
- * its size and its name on disk. */
+/* Once the header stands, a file that this process has used before is ready. Of any other
+ * the size and the name must come to the disk first: that they are seen says nothing, the
+ * process that made it may have been killed in the middle. */
 static void prepare_next(struct disk_op *op)
 {
     struct journal_files *f = container_of(op, struct journal_files, prepare_op);

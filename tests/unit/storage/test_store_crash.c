@@ -172,6 +172,13 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static void trace(uint64_t seed, uint64_t op, int how)
+{
+    if (getenv("SWEEP_TRACE") != NULL)
+        fprintf(stderr, "seed %lu op %lu how %d\n", (unsigned long)seed,
+                (unsigned long)op, how);
+}
+
 /* SWEEP_SEED, SWEEP_OP (with SWEEP_MOMENT and SWEEP_KIND) replay one failure;
  * SWEEP_STRIDE=1 visits every operation. */
 START_TEST(nothing_promised_is_lost_wherever_it_crashes)
@@ -185,9 +192,7 @@ START_TEST(nothing_promised_is_lost_wherever_it_crashes)
 
         for (uint64_t op = begun + seed % stride; op < ops; op += stride)
             for (int how = 0; how < 6; how++) {
-                if (getenv("SWEEP_TRACE") != NULL)
-                    fprintf(stderr, "seed %lu op %lu how %d\n", (unsigned long)seed,
-                            (unsigned long)op, how);
+                trace(seed, op, how);
                 crash_once(seed, op, (enum simdisk_moment)(how % 3),
                            how < 3 ? SIMDISK_POWER : SIMDISK_PROCESS);
             }
@@ -195,35 +200,47 @@ START_TEST(nothing_promised_is_lost_wherever_it_crashes)
 }
 END_TEST
 
-/* An operation fails, the process goes, and the next one finds in the files what the disk
- * has not got: it believes none of it before it has written and synced it anew. */
-static void fail_once(uint64_t seed, uint64_t op)
+/* An operation fails, or the process is killed at it, and the next process finds names
+ * and bytes in view that the disk has not got. It may build on them only once they are
+ * synced: the power goes at once, or after it has worked for a while. */
+static void go_after_process(uint64_t seed, uint64_t op, bool fails, bool works)
 {
     struct scene s;
 
     begin(&s, seed);
-    simdisk_fail_at(s.sim, op, STATUS_IO);
+    if (fails)
+        simdisk_fail_at(s.sim, op, STATUS_IO);
+    else
+        simdisk_die_at(s.sim, op, SIMDISK_BEFORE);
     run_script(&s, seed);
     scene_crash(&s, SIMDISK_PROCESS);
     s.failures = 0;
     ck_assert_int_eq(scene_open(&s), STATUS_OK);
+    for (unsigned n = 0; n < LOGS; n++)
+        scene_verify_survivors(&s, n);
+    if (works)
+        run_script(&s, seed + 1);
     scene_crash(&s, SIMDISK_POWER);
+    s.failures = 0;
     ck_assert_int_eq(scene_open(&s), STATUS_OK);
     go_on(&s);
     scene_end(&s);
 }
 
-START_TEST(nothing_is_trusted_that_a_failed_process_left)
+START_TEST(nothing_is_trusted_that_another_process_left)
 {
     uint64_t first = from_environment("SWEEP_SEED", 1);
     uint64_t last = from_environment("SWEEP_SEEDS", first + 11);
-    uint64_t stride = from_environment("SWEEP_STRIDE", 7);
+    uint64_t stride = from_environment("SWEEP_STRIDE", 23);
 
     for (uint64_t seed = first; seed <= last; seed++) {
         uint64_t begun, ops = script_ops(seed, &begun);
 
         for (uint64_t op = begun + seed % stride; op < ops; op += stride)
-            fail_once(seed, op);
+            for (int how = 0; how < 4; how++) {
+                trace(seed, op, how);
+                go_after_process(seed, op, how % 2, how / 2);
+            }
     }
 }
 END_TEST
@@ -237,7 +254,7 @@ int main(void)
 
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, nothing_promised_is_lost_wherever_it_crashes);
-    tcase_add_test(tc, nothing_is_trusted_that_a_failed_process_left);
+    tcase_add_test(tc, nothing_is_trusted_that_another_process_left);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
