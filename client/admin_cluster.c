@@ -34,6 +34,7 @@ static enum status take_broker(struct leat_reply *r, const Leat__BrokerStatus *b
     row->replicas = b->replicas;
     row->leaders = b->leaders;
     row->out_of_sync = b->out_of_sync;
+    row->homeless = b->homeless;
     return row->host && row->rack && row->state && row->version ? STATUS_OK
                                                                 : STATUS_NO_MEMORY;
 }

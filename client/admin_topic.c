@@ -93,6 +93,7 @@ static enum status fill_partition(struct leat_reply *r, const char *topic, const
     row->adding_count = p->n_adding;
     row->removing = reply_numbers(r, p->removing, p->n_removing);
     row->removing_count = p->n_removing;
+    row->min_in_sync = p->min_in_sync;
     return row->replicas != NULL && row->in_sync != NULL && row->eligible != NULL &&
                    row->adding != NULL && row->removing != NULL
                ? STATUS_OK
@@ -138,6 +139,10 @@ static enum status take_topics(struct admin *a, const ProtobufCMessage *message)
 
 static void fill_log(leat_partition_row *row, const Leat__LogInfo *log)
 {
+    /* The leader has changed since it was looked up: nothing is wrong with the partition,
+     * only nobody knows at the moment what it holds. */
+    if (log->error == STATUS_NOT_LEADER)
+        return;
     if (log->error) {
         row->code = log->error;
         return;

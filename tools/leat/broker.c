@@ -4,6 +4,7 @@
 #include "tools/leat/output.h"
 #include "tools/leat/run.h"
 #include "tools/leat/session.h"
+#include "tools/leat/watch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,9 +31,9 @@ void brokers_print(const struct output *o, const leat_reply *reply, int32_t only
         {"draining", COLUMN_BOOL},   {"voter", COLUMN_BOOL},
         {"controller", COLUMN_BOOL}, {"leaders", COLUMN_NUMBER},
         {"replicas", COLUMN_NUMBER}, {"out_of_sync", COLUMN_NUMBER},
-        {"version", COLUMN_TEXT},
+        {"version", COLUMN_TEXT},    {"homeless", COLUMN_NUMBER},
     };
-    struct table *t = table_new(o, columns, 11);
+    struct table *t = table_new(o, columns, 12);
     const leat_broker_row *row;
 
     for (size_t at = 0; (row = leat_reply_broker_state(reply, at)) != NULL; at++) {
@@ -52,6 +53,10 @@ void brokers_print(const struct output *o, const leat_reply *reply, int32_t only
         table_number(t, (int64_t)row->replicas);
         table_number(t, (int64_t)row->out_of_sync);
         table_text(t, row->version);
+        if (row->draining)
+            table_number(t, (int64_t)row->homeless);
+        else
+            table_absent(t);
     }
     table_print(t, "no broker has registered");
 }
@@ -82,12 +87,23 @@ int run_broker_list(struct invocation *i)
     return EXIT_DONE;
 }
 
-int run_broker_describe(struct invocation *i)
+/* NULL, having said so, if there is none. */
+static const leat_broker_row *find(struct invocation *i, const leat_reply *reply,
+                                   int32_t node)
 {
     const leat_broker_row *row;
+
+    for (size_t at = 0; (row = leat_reply_broker_state(reply, at)) != NULL; at++)
+        if (row->node_id == node)
+            return row;
+    fail(i->output, EXIT_NOT_FOUND, "no broker %d has registered", node);
+    return NULL;
+}
+
+int run_broker_describe(struct invocation *i)
+{
     leat_reply *reply;
     int32_t node;
-    bool found = false;
     int code;
 
     if (!parse_node(i, &node))
@@ -95,18 +111,15 @@ int run_broker_describe(struct invocation *i)
     code = describe(i, &reply);
     if (code != EXIT_DONE)
         return code;
-    for (size_t at = 0; (row = leat_reply_broker_state(reply, at)) != NULL; at++)
-        found |= row->node_id == node;
-    if (found)
+    if (find(i, reply, node) != NULL)
         brokers_print(i->output, reply, node);
     else
-        code = fail(i->output, EXIT_NOT_FOUND, "no broker %d has registered", node);
+        code = EXIT_NOT_FOUND;
     leat_reply_free(reply);
     return code;
 }
 
-static int alter(struct invocation *i, int32_t node, enum leat_broker_action action,
-                 const char *result, const char *sentence)
+static int alter(struct invocation *i, int32_t node, enum leat_broker_action action)
 {
     leat_client *client = session_client(i->session);
     uint64_t replicas, leaders;
@@ -117,40 +130,102 @@ static int alter(struct invocation *i, int32_t node, enum leat_broker_action act
     if (leat_broker_alter(client, node, action, flag_given(i, "dry-run"), &replicas,
                           &leaders, session_timeout_ms(i->session), &error) != LEAT_OK)
         return fail_error(i->output, &error);
-    done(i->output, flag_given(i, "dry-run") ? "valid" : result, i->arguments[0],
-         "%s%s broker %d%s", flag_given(i, "dry-run") ? "would have " : "", sentence,
-         node,
-         action == LEAT_DRAIN && replicas > 0
-             ? "; its replicas move away ('leat partition moves' shows how far)"
-             : "");
     return EXIT_DONE;
+}
+
+/* As `alter`, and say that it was done. */
+static int alter_and_tell(struct invocation *i, int32_t node,
+                          enum leat_broker_action action, const char *result)
+{
+    bool dry = flag_given(i, "dry-run");
+    int code = alter(i, node, action);
+
+    if (code == EXIT_DONE)
+        done(i->output, dry ? "valid" : result, i->arguments[0], "%s%s broker %d",
+             dry ? "would have " : "", result, node);
+    return code;
+}
+
+/* ---- draining ------------------------------------------------------------------------
+ */
+
+static int tell_progress(struct invocation *i, const leat_broker_row *row, bool *over)
+{
+    bool dry = flag_given(i, "dry-run");
+
+    if (row->replicas == 0) {
+        *over = true;
+        done(i->output, "drained", i->arguments[0], "broker %d holds nothing any more",
+             row->node_id);
+        return EXIT_DONE;
+    }
+    if (row->homeless == 0) {
+        done(i->output, dry ? "valid" : "draining", i->arguments[0],
+             "broker %d holds %" PRIu64 " replicas and leads %" PRIu64
+             " of them; they %s",
+             row->node_id, row->replicas, row->leaders,
+             dry ? "would move away" : "move away ('leat partition moves')");
+        return EXIT_DONE;
+    }
+    *over = row->homeless == row->replicas;
+    done(i->output, "stuck", i->arguments[0],
+         "broker %d holds %" PRIu64 " replicas, and %" PRIu64
+         " of them have nowhere to go: every other broker that is up and not being "
+         "drained has a replica of the same partition. Add a broker, start those that "
+         "are down, or 'leat broker undrain %d'",
+         row->node_id, row->replicas, row->homeless, row->node_id);
+    return EXIT_UNMET;
+}
+
+static int look_at_drain(struct invocation *i, bool *over)
+{
+    const leat_broker_row *row;
+    leat_reply *reply;
+    int32_t node = 0;
+    int code = parse_node(i, &node) ? describe(i, &reply) : EXIT_USAGE;
+
+    if (code != EXIT_DONE)
+        return code;
+    row = find(i, reply, node);
+    *over = row == NULL;
+    code = row ? tell_progress(i, row, over) : EXIT_NOT_FOUND;
+    leat_reply_free(reply);
+    return code;
 }
 
 int run_broker_drain(struct invocation *i)
 {
+    bool over = false;
     int32_t node;
+    int code;
 
-    return parse_node(i, &node) ? alter(i, node, LEAT_DRAIN, "draining", "drained")
-                                : EXIT_USAGE;
+    if (!parse_node(i, &node))
+        return EXIT_USAGE;
+    code = alter(i, node, LEAT_DRAIN);
+    if (code != EXIT_DONE)
+        return code;
+    return flag_given(i, "dry-run") ? look_at_drain(i, &over) : watch(i, look_at_drain);
 }
 
 int run_broker_undrain(struct invocation *i)
 {
     int32_t node;
 
-    return parse_node(i, &node) ? alter(i, node, LEAT_UNDRAIN, "undrained", "undrained")
+    return parse_node(i, &node) ? alter_and_tell(i, node, LEAT_UNDRAIN, "undrained")
                                 : EXIT_USAGE;
 }
 
+/* With -n the controller says whether it would, so there is nothing to confirm. */
 int run_broker_remove(struct invocation *i)
 {
+    bool go = flag_given(i, "dry-run");
     int32_t node;
-    bool go;
-    int code;
+    int code = EXIT_DONE;
 
     if (!parse_node(i, &node))
         return EXIT_USAGE;
-    code =
-        session_confirm(i, &go, "forget broker %d, which must be down and empty", node);
-    return go ? alter(i, node, LEAT_REMOVE, "removed", "removed") : code;
+    if (!go)
+        code = session_confirm(i, &go, "forget broker %d, which must be down and empty",
+                               node);
+    return go ? alter_and_tell(i, node, LEAT_REMOVE, "removed") : code;
 }

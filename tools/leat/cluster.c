@@ -5,6 +5,7 @@
 #include "tools/leat/run.h"
 #include "tools/leat/session.h"
 #include "tools/leat/settings.h"
+#include "tools/leat/watch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,23 +14,32 @@
 
 enum { WAIT_ASK_MS = 2000, WAIT_PAUSE_NS = 200 * 1000 * 1000 };
 
-/* What is wrong, and what to do about it; EXIT_UNMET if anything is. */
-static int print_health(const struct output *o, const leat_reply *brokers,
-                        const leat_cluster_health *h)
+/* Everything is served. */
+static bool is_sound(const leat_cluster_health *h)
+{
+    return h->controller_id >= 0 && h->leaderless == 0;
+}
+
+static bool is_healthy(const leat_reply *brokers, const leat_cluster_health *h)
 {
     const leat_broker_row *row;
-    bool sound = h->controller_id >= 0 && h->leaderless == 0;
-    size_t fenced = 0;
+    size_t absent = 0;
 
     for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
-        fenced += strcmp(row->state, "active") != 0;
-    if (o->format != OUTPUT_TEXT)
-        return sound ? EXIT_DONE : EXIT_UNMET;
+        absent += strcmp(row->state, "active") != 0;
+    return is_sound(h) && h->under_replicated == 0 && absent == 0;
+}
+
+/* What is wrong, and what to do about it. */
+static void print_health(const leat_reply *brokers, const leat_cluster_health *h)
+{
+    const leat_broker_row *row;
+
     printf("%s: %" PRIu64 " topics, %" PRIu64 " partitions, %" PRIu64
            " without a leader, %" PRIu64 " under-replicated\n",
-           !sound                                  ? "unhealthy"
-           : h->under_replicated > 0 || fenced > 0 ? "degraded"
-                                                   : "healthy",
+           !is_sound(h)             ? "unhealthy"
+           : is_healthy(brokers, h) ? "healthy"
+                                    : "degraded",
            h->topics, h->partitions, h->leaderless, h->under_replicated);
     if (h->controller_id < 0)
         printf("  no controller: most of the voters must be up and reach each other "
@@ -39,18 +49,23 @@ static int print_health(const struct output *o, const leat_reply *brokers,
             printf("  broker %d is silent: start it, or check its network; if it is gone "
                    "for good, 'leat broker drain %d'\n",
                    row->node_id, row->node_id);
+    for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
+        if (row->draining && row->homeless > 0)
+            printf("  broker %d is being drained, but %" PRIu64
+                   " of its replicas have nowhere to go: add a broker, or 'leat broker "
+                   "undrain %d'\n",
+                   row->node_id, row->homeless, row->node_id);
     if (h->offline > 0)
         printf("  %" PRIu64 " partitions wait for a replica that holds everything; start "
                "the brokers named by 'leat partition list --leaderless'\n",
                h->offline);
     if (h->under_min_in_sync > 0)
         printf("  %" PRIu64 " partitions refuse acks=all until more replicas are in "
-               "sync\n",
+               "sync ('leat partition list --under-min-isr')\n",
                h->under_min_in_sync);
     if (h->moving > 0)
         printf("  %" PRIu64 " partitions are being moved ('leat partition moves')\n",
                h->moving);
-    return sound ? EXIT_DONE : EXIT_UNMET;
 }
 
 static int ask(struct invocation *i, leat_reply **brokers, leat_cluster_health *health)
@@ -66,7 +81,7 @@ static int ask(struct invocation *i, leat_reply **brokers, leat_cluster_health *
     return EXIT_DONE;
 }
 
-int run_cluster_status(struct invocation *i)
+static int look_at_status(struct invocation *i, bool *over)
 {
     leat_cluster_health health;
     leat_reply *brokers;
@@ -75,9 +90,22 @@ int run_cluster_status(struct invocation *i)
     if (code != EXIT_DONE)
         return code;
     brokers_print(i->output, brokers, 0);
-    code = print_health(i->output, brokers, &health);
+    if (i->output->format == OUTPUT_TEXT)
+        print_health(brokers, &health);
+    *over = flag_given(i, "exit-when") && is_healthy(brokers, &health);
     leat_reply_free(brokers);
-    return code;
+    return is_sound(&health) ? EXIT_DONE : EXIT_UNMET;
+}
+
+int run_cluster_status(struct invocation *i)
+{
+    const char *when = flag_text(i, "exit-when", "healthy");
+
+    if (strcmp(when, "healthy") != 0)
+        return fail(i->output, EXIT_USAGE, "--exit-when knows one condition: healthy");
+    if (flag_given(i, "exit-when") && !flag_given(i, "watch"))
+        return fail(i->output, EXIT_USAGE, "--exit-when ends a --watch");
+    return watch(i, look_at_status);
 }
 
 /* ---- waiting for it ------------------------------------------------------------------

@@ -18,6 +18,10 @@
     {                                                                               \
         't', "topic", "TOPIC[:P,...]", "only this topic, or these partitions", true \
     }
+#define WATCH_FLAG                                         \
+    {                                                      \
+        0, "watch", NULL, "look again every second", false \
+    }
 #define BENCH_FLAGS                                                                    \
     {0, "topic", "TOPIC", "topic to use (default: one that is made and deleted)",      \
      false},                                                                           \
@@ -105,7 +109,8 @@ const struct command commands[] = {
     {"group", "list", "[GLOB]", 0, 1, "list consumer groups", NULL, NULL, NULL,
      run_group_list, false},
     {"group", "describe", "GROUP", 1, 1, "members, or offsets and lag", NULL, NULL,
-     FLAGS({'m', "members", NULL, "the members instead of the offsets", false}),
+     FLAGS({'m', "members", NULL, "the members instead of the offsets", false},
+           WATCH_FLAG),
      run_group_describe, false},
     {"group", "lag", "[GROUP]", 0, 1, "who is behind, by how much", NULL, NULL,
      FLAGS({0, "over", "N", "only what is more than N records behind", false}),
@@ -122,8 +127,12 @@ const struct command commands[] = {
     {"group", "delete", "GROUP...", 1, ARGUMENTS_ANY, "forget groups and their offsets",
      NULL, NULL, NULL, run_group_delete, false},
 
-    {"cluster", "status", "", 0, 0, "brokers, what is wrong, and what to do", NULL, NULL,
-     NULL, run_cluster_status, false},
+    {"cluster", "status", "", 0, 0, "brokers, what is wrong, and what to do",
+     "Ends with exit code 6 when partitions have no leader or nobody is the controller.",
+     "  leat cluster status --watch --exit-when healthy",
+     FLAGS(WATCH_FLAG, {0, "exit-when", "healthy",
+                        "end the watch when nothing is wrong any more", false}),
+     run_cluster_status, false},
     {"cluster", "wait", "", 0, 0, "wait until brokers are up",
      "Ends with exit code 6 when --timeout is over.",
      "  leat cluster wait --count 3 --healthy --timeout 30s",
@@ -150,21 +159,28 @@ const struct command commands[] = {
     {"broker", "describe", "ID", 1, 1, "one broker", NULL, NULL, NULL,
      run_broker_describe, false},
     {"broker", "drain", "ID", 1, 1, "move everything away from a broker",
-     "Its replicas move to other brokers, a few at a time, and no new ones come.",
-     "  leat broker drain 3 && leat partition moves", NULL, run_broker_drain, false},
+     "Its replicas move to other brokers, a few at a time, and no new ones come. Ends\n"
+     "with exit code 6 when some of them have nowhere to go.",
+     "  leat broker drain 3 --watch",
+     FLAGS({0, "watch", NULL, "stay until nothing is left on it", false}),
+     run_broker_drain, false},
     {"broker", "undrain", "ID", 1, 1, "let a broker have replicas again", NULL, NULL,
      NULL, run_broker_undrain, false},
-    {"broker", "remove", "ID", 1, 1, "forget a broker that is down and empty", NULL, NULL,
-     NULL, run_broker_remove, false},
+    {"broker", "remove", "ID", 1, 1, "forget a broker that is down and empty",
+     "Drain it first; if it votes ('leat cluster quorum'), take it out of that; stop it.",
+     "  leat broker drain 3 --watch && leat cluster quorum --remove 3", NULL,
+     run_broker_remove, false},
     {"partition", "list", "", 0, 0, "where all partitions are", NULL, NULL,
      FLAGS({0, "leaderless", NULL, "only those without a leader", false},
-           {0, "under-replicated", NULL, "only those with replicas out of sync", false}),
+           {0, "under-replicated", NULL, "only those with replicas out of sync", false},
+           {0, "under-min-isr", NULL, "only those that refuse acks=all", false}),
      run_partition_list, false},
     {"partition", "move", "TOPIC/P", 1, 1, "put a partition on other brokers",
      "The first broker named is the preferred leader.",
      "  leat partition move orders/3 --to 2,3,4",
      FLAGS({0, "to", "ID,ID,...", "the brokers", false}), run_partition_move, false},
-    {"partition", "moves", "", 0, 0, "partitions that are being moved", NULL, NULL, NULL,
+    {"partition", "moves", "", 0, 0, "partitions that are being moved", NULL, NULL,
+     FLAGS({0, "watch", NULL, "stay until nothing is being moved", false}),
      run_partition_moves, false},
     {"partition", "cancel", "[TOPIC/P]", 0, 1, "leave a partition where it was", NULL,
      NULL, FLAGS({0, "all", NULL, "every move under way", false}), run_partition_cancel,

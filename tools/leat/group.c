@@ -4,6 +4,7 @@
 #include "tools/leat/lag.h"
 #include "tools/leat/run.h"
 #include "tools/leat/units.h"
+#include "tools/leat/watch.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -109,7 +110,7 @@ static int describe_members(struct invocation *i, const char *group)
     return EXIT_DONE;
 }
 
-int run_group_describe(struct invocation *i)
+static int look_at_group(struct invocation *i, bool *over)
 {
     static const struct column columns[] = {
         {"topic", COLUMN_TEXT},       {"partition", COLUMN_NUMBER},
@@ -147,6 +148,11 @@ int run_group_describe(struct invocation *i)
     table_print(t, "the group has committed nothing yet");
     lag_release(&lag);
     return EXIT_DONE;
+}
+
+int run_group_describe(struct invocation *i)
+{
+    return watch(i, look_at_group);
 }
 
 /* One row per topic of the group. */

@@ -4,6 +4,7 @@
 #include "tools/leat/output.h"
 #include "tools/leat/run.h"
 #include "tools/leat/session.h"
+#include "tools/leat/watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,11 +29,13 @@ static bool is_wanted(struct invocation *i, const leat_partition_row *row)
 {
     bool leaderless = flag_given(i, "leaderless");
     bool lagging = flag_given(i, "under-replicated");
+    bool refusing = flag_given(i, "under-min-isr");
 
-    if (!leaderless && !lagging)
+    if (!leaderless && !lagging && !refusing)
         return true;
     return (leaderless && row->leader < 0) ||
-           (lagging && row->in_sync_count < row->replica_count - row->adding_count);
+           (lagging && row->in_sync_count < row->replica_count - row->adding_count) ||
+           (refusing && (int32_t)row->in_sync_count < row->min_in_sync);
 }
 
 int run_partition_list(struct invocation *i)
@@ -41,7 +44,7 @@ int run_partition_list(struct invocation *i)
         {"topic", COLUMN_TEXT},    {"partition", COLUMN_NUMBER},
         {"leader", COLUMN_NUMBER}, {"epoch", COLUMN_NUMBER},
         {"replicas", COLUMN_LIST}, {"in_sync", COLUMN_LIST},
-        {"eligible", COLUMN_LIST},
+        {"eligible", COLUMN_LIST}, {"min_in_sync", COLUMN_NUMBER},
     };
     const leat_partition_row *row;
     leat_reply *reply;
@@ -50,7 +53,7 @@ int run_partition_list(struct invocation *i)
 
     if (code != EXIT_DONE)
         return code;
-    t = table_new(i->output, columns, 7);
+    t = table_new(i->output, columns, 8);
     for (size_t at = 0; (row = leat_reply_partition(reply, at)) != NULL; at++) {
         if (row->code != LEAT_OK || !is_wanted(i, row))
             continue;
@@ -61,13 +64,14 @@ int run_partition_list(struct invocation *i)
         table_list(t, row->replicas, row->replica_count);
         table_list(t, row->in_sync, row->in_sync_count);
         table_list(t, row->eligible, row->eligible_count);
+        table_number(t, row->min_in_sync);
     }
     table_print(t, "no such partition");
     leat_reply_free(reply);
     return EXIT_DONE;
 }
 
-int run_partition_moves(struct invocation *i)
+static int look_at_moves(struct invocation *i, bool *over)
 {
     static const struct column columns[] = {
         {"topic", COLUMN_TEXT},   {"partition", COLUMN_NUMBER}, {"replicas", COLUMN_LIST},
@@ -91,9 +95,15 @@ int run_partition_moves(struct invocation *i)
         table_list(t, row->adding, row->adding_count);
         table_list(t, row->removing, row->removing_count);
     }
+    *over = table_rows(t) == 0;
     table_print(t, "nothing is being moved");
     leat_reply_free(reply);
     return EXIT_DONE;
+}
+
+int run_partition_moves(struct invocation *i)
+{
+    return watch(i, look_at_moves);
 }
 
 /* "orders/3": the name goes to `topic`. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/api/api.h"
+#include "broker/core/cluster/elect.h"
 #include "broker/core/group/coordinator.h"
 
 #include <string.h>
@@ -33,6 +34,7 @@ static bool describe(const struct topic *topic, struct request *r, Leat__TopicIn
         out->leader = p->leader;
         out->leader_epoch = p->leader_epoch;
         out->partition_epoch = p->partition_epoch;
+        out->min_in_sync = partition_min_in_sync(topic, p);
         out->n_replicas = p->replica_count;
         out->n_in_sync = p->in_sync_count;
         out->n_eligible = p->eligible_count;

@@ -337,7 +337,7 @@ static enum status decide_broker(struct task *t, struct change *change)
             return refuse(
                 change, STATUS_INVALID_REQUEST,
                 "the broker is a voter of the quorum: take it out of that first "
-                "('leat cluster quorum remove')");
+                "('leat cluster quorum --remove')");
         if (b->state != BROKER_FENCED)
             return refuse(change, STATUS_INVALID_REQUEST,
                           "the broker is up: stop it first, or it would register again");

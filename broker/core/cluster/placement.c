@@ -115,6 +115,20 @@ enum status placement_choose(const struct image *image, int32_t count,
     return STATUS_OK;
 }
 
+static bool is_free(const struct image_broker *b, const int32_t *replicas, size_t count)
+{
+    return b->state == BROKER_ACTIVE && !b->draining &&
+           !image_has(replicas, count, b->node_id);
+}
+
+bool placement_has_home(const struct image *image, const int32_t *replicas, size_t count)
+{
+    for (size_t i = 0; i < image->broker_count; i++)
+        if (is_free(&image->brokers[i], replicas, count))
+            return true;
+    return false;
+}
+
 int32_t placement_replace(const struct image *image, const int32_t *replicas,
                           size_t count, int32_t leaving)
 {
@@ -130,8 +144,7 @@ int32_t placement_replace(const struct image *image, const int32_t *replicas,
     for (size_t i = 0; i < image->broker_count; i++) {
         const struct candidate *c = &list[i];
 
-        if (c->broker->state == BROKER_ACTIVE && !c->broker->draining &&
-            !image_has(replicas, count, c->broker->node_id) &&
+        if (is_free(c->broker, replicas, count) &&
             (found == NULL || prefer(image, c, found, staying, kept) < 0))
             found = c;
     }

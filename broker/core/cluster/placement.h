@@ -13,6 +13,8 @@
 STATUS_MUST_CHECK enum status placement_choose(const struct image *image, int32_t count,
                                                int32_t replication, int32_t *replicas);
 
+/* Whether placement_replace would find one; quick. */
+bool placement_has_home(const struct image *image, const int32_t *replicas, size_t count);
 /* Another home for one replica: the best broker that is active, not draining, and holds
  * none of `replicas`; -1 if there is none. */
 int32_t placement_replace(const struct image *image, const int32_t *replicas,

@@ -2,6 +2,7 @@
  *
  * How the cluster is: for operators who ask, and for the metrics page. */
 #include "broker/core/cluster/controller_inner.h"
+#include "broker/core/cluster/placement.h"
 
 #include <string.h>
 
@@ -83,6 +84,8 @@ static void count_of_broker(const struct image *image, int32_t id,
 
             out->replicas += has;
             out->leaders += p->leader == id;
+            out->homeless += has && p->adding_count == 0 && p->removing_count == 0 &&
+                             !placement_has_home(image, p->replicas, p->replica_count);
             out->out_of_sync += has && !image_has(p->in_sync, p->in_sync_count, id);
         }
 }

@@ -131,18 +131,16 @@ static bool is_moving(const struct image_partition *p)
     return p->adding_count > 0 || p->removing_count > 0;
 }
 
-/* The first replica that should go and has somewhere to go to; -1 if none does. */
-static int32_t leaving(const struct controller *c, const struct image_partition *p,
-                       int32_t *home)
+/* The first replica that should go; -1 if none should, or has nowhere to go to. */
+static int32_t leaving(const struct controller *c, const struct image_partition *p)
 {
-    for (size_t i = 0; i < p->replica_count; i++) {
-        if (!is_draining(c, p->replicas[i]))
-            continue;
-        *home =
-            placement_replace(c->o.image, p->replicas, p->replica_count, p->replicas[i]);
-        if (*home >= 0)
-            return p->replicas[i];
-    }
+    if (is_moving(p) || p->leader < 0)
+        return -1;
+    for (size_t i = 0; i < p->replica_count; i++)
+        if (is_draining(c, p->replicas[i]))
+            return placement_has_home(c->o.image, p->replicas, p->replica_count)
+                       ? p->replicas[i]
+                       : -1;
     return -1;
 }
 
@@ -152,14 +150,12 @@ static void move_away(const struct controller *c, struct change *change,
     struct upkeep *u = ctx;
     const struct image_partition *p = &topic->partitions[number];
     struct elect_rules rules = controller_elect_rules(c, topic, p);
-    int32_t target[PARTITION_REPLICAS_MAX], home, who;
+    int32_t target[PARTITION_REPLICAS_MAX], home, who = leaving(c, p);
     struct draft d;
 
-    if (u->left == 0 || is_moving(p) || p->leader < 0)
+    if (u->left == 0 || who < 0)
         return;
-    who = leaving(c, p, &home);
-    if (who < 0)
-        return;
+    home = placement_replace(c->o.image, p->replicas, p->replica_count, who);
     for (size_t i = 0; i < p->replica_count; i++)
         target[i] = p->replicas[i] == who ? home : p->replicas[i];
     draft_init(&d, p);
@@ -179,15 +175,13 @@ static bool drain_is_due(const struct controller *c)
     const struct topic *topic;
     unsigned moving = 0;
     bool wanted = false;
-    int32_t home;
 
     for (size_t i = 0; (topic = map_next(&c->o.image->by_name, &i));)
         for (int32_t n = 0; n < topic->partition_count; n++) {
             const struct image_partition *p = &topic->partitions[n];
 
             moving += is_moving(p);
-            wanted =
-                wanted || (!is_moving(p) && p->leader >= 0 && leaving(c, p, &home) >= 0);
+            wanted = wanted || leaving(c, p) >= 0;
         }
     return wanted && moving < MOVES_AT_A_TIME;
 }

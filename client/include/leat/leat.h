@@ -380,7 +380,7 @@ typedef struct leat_partition_row { /* one row per partition */
     size_t replica_count;
     const int32_t *in_sync;
     size_t in_sync_count;
-    /* With `logs` asked for; else -1 and 0. */
+    /* With `logs` asked for; else, or while the leader changes, -1 and 0. */
     int64_t log_start, high_watermark, log_end;
     uint64_t bytes;
     uint32_t segments;
@@ -391,6 +391,7 @@ typedef struct leat_partition_row { /* one row per partition */
     size_t adding_count;
     const int32_t *removing; /* and those that it takes away */
     size_t removing_count;
+    int32_t min_in_sync; /* with fewer in sync acks=all is refused */
 } leat_partition_row;
 
 /* The partitions of these topics, or of all with NULL, 0. A topic that does not exist has
@@ -551,6 +552,7 @@ typedef struct leat_broker_row { /* one row per registered broker, up or not */
     int64_t broker_epoch;
     int64_t silent_ms; /* since its last heartbeat; -1: unknown */
     uint64_t replicas, leaders, out_of_sync;
+    uint64_t homeless; /* replicas that no other broker could take now */
 } leat_broker_row;
 
 /* Counts over the whole cluster. */
