@@ -205,7 +205,7 @@ void partition_update(struct partition *p, const struct partition_news *news,
         take_role(p, news, new_epoch, now);
     else if (p->role == ROLE_LEADER)
         leader_update(p->leader, r, now);
-    if (p->role == ROLE_LEADER)
+    if (p->role == ROLE_LEADER && (new_epoch || awakened || !PLANT(18)))
         see_watermark(p);
     p->host->follows(p->host->ctx, p);
     if (p->role == ROLE_LEADER)

@@ -55,6 +55,7 @@ struct sim_broker {
     struct sim_shard shards[SIM_SHARDS];
     struct event turn, disk_ready, comeback, leave_over;
     bool failed, leaving, stopping, ambushed;
+    bool absent;        /* for good, as far as the others can know */
     unsigned in_server; /* requests that the node has, and by api */
     unsigned asked[METRIC_API_MAX];
     int64_t drift_ppm;

@@ -157,6 +157,42 @@ static void heal(struct lasting *l)
             }
 }
 
+/* ---- odd messages --------------------------------------------------------------------
+ */
+
+/* What hides the most when it is late or unanswered: a broker that learns late of other
+ * leaders, is never told whether its set was changed, fetches or acknowledges from the
+ * past, votes late; a producer whose repetitions meet another leader. */
+static const struct oddity {
+    enum rpc_api api;
+    bool clients, late, lost;
+} oddities[][2] = {
+    {{RPC_QUORUM_FETCH, false, true, false}, {RPC_ALTER_PARTITIONS, false, false, true}},
+    {{RPC_QUORUM_FETCH, false, true, false}, {RPC_REPLICA_FETCH, false, true, false}},
+    {{RPC_ALTER_PARTITIONS, false, true, true},
+     {RPC_BROKER_HEARTBEAT, false, true, false}},
+    {{RPC_REPLICA_FETCH, false, true, false}, {RPC_REPLICA_ACK, false, true, false}},
+    {{RPC_PRODUCE, true, true, false}, {RPC_REPLICA_FETCH, false, true, false}},
+    {{RPC_PRODUCE, true, false, true}, {RPC_REPLICA_ACK, false, true, false}},
+    {{RPC_VOTE, false, true, false}, {RPC_BEGIN_EPOCH, false, true, false}},
+    {{RPC_VOTE, false, false, true}, {RPC_QUORUM_FETCH, false, false, true}},
+};
+
+static void make_odd(struct lasting *l, bool on)
+{
+    const struct fault *f = &l->fault;
+    const size_t which = (size_t)f->b % (sizeof oddities / sizeof *oddities);
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct oddity *o = &oddities[which][i];
+        const moment late = on && o->late ? 1 + f->length / (1 + f->b % 4) : 0;
+
+        for (int party = 0; party < PARTIES; party++)
+            if (o->clients ? party >= BROKERS_MAX : party == (int)f->a)
+                net_make_odd(l->trouble->net, party, o->api, late, on && o->lost);
+    }
+}
+
 /* ---- what lasts ----------------------------------------------------------------------
  */
 
@@ -176,6 +212,7 @@ static void begin(struct lasting *l)
     case SWARM_bridge: cut_camps(l, f->b, (int)f->a); break;
     case SWARM_alone: cut_from_all(l, (int)f->a, true, false); break;
     case SWARM_slow_disk: b->disk_slow = 1 + f->b % 100; break;
+    case SWARM_odd: make_odd(l, true); break;
     case SWARM_full: sim_broker_fill(b, (uint64_t)(f->b % (1 << 20)) + 1); break;
     default: break;
     }
@@ -189,6 +226,7 @@ static void end(struct lasting *l)
     case SWARM_pause: sim_broker_resume(b); break;
     case SWARM_slow_disk: b->disk_slow = 0; break;
     case SWARM_full: sim_broker_fill(b, 0); break;
+    case SWARM_odd: make_odd(l, false); break;
     default: heal(l); break;
     }
 }

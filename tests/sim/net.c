@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAYS = 4, MILLION = 1000000, ARENA_ROOM = 16 * 1024 * 1024 };
+enum { WAYS = 4, MILLION = 1000000, ARENA_ROOM = 16 * 1024 * 1024, APIS = 96 };
 
 struct conn {
     int from, to;
@@ -40,6 +40,10 @@ struct net {
     struct prng random;
     struct conn *conns[PARTIES][BROKERS_MAX][WAYS];
     unsigned cuts[PARTIES][PARTIES];
+    struct {
+        moment longer;
+        bool lost;
+    } odd[PARTIES][APIS];
     TAILQ_HEAD(, call) held;
     TAILQ_HEAD(, call) all;
     uint64_t messages, losses;
@@ -134,6 +138,23 @@ static void conn_break(struct net *n, struct conn *c, bool silently)
     conn_unref(c);
 }
 
+/* True if the message goes its own way; the asker of an answer that is lost hears of a
+ * broken connection. */
+static bool is_odd(struct call *c, moment at)
+{
+    struct net *n = c->net;
+    const moment longer = n->odd[c->conn->from][c->request.row->api].longer;
+
+    if (c->answered && n->odd[c->conn->from][c->request.row->api].lost) {
+        if (c->ask != NULL && !world_is_set(&c->failing))
+            world_set(n->world, &c->failing, at);
+        return true;
+    }
+    if (longer > 0)
+        world_set(n->world, &c->moving, at + chance_range(&n->random, 0, longer));
+    return longer > 0;
+}
+
 static void send(struct call *c)
 {
     struct net *n = c->net;
@@ -141,6 +162,8 @@ static void send(struct call *c)
     moment *last = &c->conn->last[c->answered];
 
     n->messages++;
+    if (is_odd(c, at))
+        return;
     if (at <= *last)
         at = *last + 1;
     *last = at;
@@ -411,6 +434,13 @@ void net_heal(struct net *n, int from, int to)
     CHECK(n->cuts[from][to] > 0);
     if (--n->cuts[from][to] == 0)
         net_release(n);
+}
+
+void net_make_odd(struct net *n, int from, enum rpc_api api, moment longer, bool lost)
+{
+    CHECK((int)api < APIS);
+    n->odd[from][api].longer = longer;
+    n->odd[from][api].lost = lost;
 }
 
 bool net_is_cut(const struct net *n, int from, int to)

@@ -65,6 +65,9 @@ void net_hang_up(struct net *n, int party);
 /* Cuts are counted: as many heals undo them. */
 void net_cut(struct net *n, int from, int to);
 void net_heal(struct net *n, int from, int to);
+/* Messages of one kind that a party asks, and their answers, take up to `longer` more and
+ * overtake each other; or arrive, and their answers are lost. Zero and false: as ever. */
+void net_make_odd(struct net *n, int from, enum rpc_api api, moment longer, bool lost);
 void net_release(struct net *n); /* somebody may hear again */
 bool net_is_cut(const struct net *n, int from, int to);
 

@@ -345,9 +345,10 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
 {
     struct replica *r = &p->replicas[b->number];
 
-    if (r->life == b->lives && r->reading == NULL && log_end(log) == r->end &&
-        log_durable(log) == r->durable && watermark == r->watermark && role == r->role &&
-        epoch == r->epoch && (o->amid || watermark == r->judged))
+    if (r->life == b->lives && r->reading == NULL && r->compared >= r->watermark &&
+        log_end(log) == r->end && log_durable(log) == r->durable &&
+        watermark == r->watermark && role == r->role && epoch == r->epoch &&
+        (o->amid || watermark == r->judged))
         return;
     if (r->life == b->lives && watermark < r->watermark && !p->recovering &&
         must_hold(p, b->number + 1))

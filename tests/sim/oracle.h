@@ -46,6 +46,8 @@ int64_t oracle_committed(struct oracle *o, struct uuid topic, int32_t partition)
 /* Everything is well again: partitions are led, replicas in sync, watermarks at the end.
  * If not, `why` says what is missing. */
 bool oracle_is_settled(struct oracle *o, char why[static 200]);
+/* All logs are to be read and compared again, from their beginnings. */
+void oracle_forget_logs(struct oracle *o);
 /* At the very end: all that was acknowledged is there. */
 void oracle_finish(struct oracle *o);
 

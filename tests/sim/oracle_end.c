@@ -26,22 +26,33 @@ static bool settled(struct oracle *o, const struct topic *topic, int32_t number,
 {
     const struct image_partition *ip = &topic->partitions[number];
     struct sim_partition *p = oracle_partition(o, topic->id, number);
+    size_t present = 0;
+
+    for (size_t i = 0; i < ip->replica_count; i++)
+        present += !o->brokers[ip->replicas[i] - 1].absent;
 
     if (ip->leader < 0)
         return snprintf(why, 200, "L2 %s/%d has no leader", topic->name, (int)number) < 0;
-    if (ip->in_sync_count != ip->replica_count || ip->eligible_count > 0)
+    if (ip->in_sync_count != present ||
+        (present == ip->replica_count && ip->eligible_count > 0))
         return snprintf(why, 200, "L3 %s/%d: %zu of %zu in sync, %zu eligible",
-                        topic->name, (int)number, ip->in_sync_count, ip->replica_count,
+                        topic->name, (int)number, ip->in_sync_count, present,
                         ip->eligible_count) < 0;
     for (size_t i = 0; i < ip->replica_count; i++) {
         const struct replica *r = &p->replicas[ip->replicas[i] - 1];
 
+        if (o->brokers[ip->replicas[i] - 1].absent)
+            continue;
         if (r->watermark != p->replicas[ip->leader - 1].end || r->end != r->watermark)
             return snprintf(why, 200,
                             "L3 %s/%d: broker %d has watermark %" PRId64 ", end %" PRId64
                             "; the leader %d ends at %" PRId64,
                             topic->name, (int)number, (int)ip->replicas[i], r->watermark,
                             r->end, (int)ip->leader, p->replicas[ip->leader - 1].end) < 0;
+        if (r->reading != NULL || history_end(&r->log) < r->end)
+            return snprintf(why, 200,
+                            "L4 %s/%d: broker %d's log cannot be read up to its end",
+                            topic->name, (int)number, (int)ip->replicas[i]) < 0;
         if (r->role == ROLE_NONE)
             return snprintf(why, 200, "L3 %s/%d: broker %d has no part in it",
                             topic->name, (int)number, (int)ip->replicas[i]) < 0;
@@ -61,6 +72,17 @@ bool oracle_is_settled(struct oracle *o, char why[static 200])
             if (!settled(o, topic, j, why))
                 return false;
     return true;
+}
+
+void oracle_forget_logs(struct oracle *o)
+{
+    struct sim_partition *p;
+
+    for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;)
+        for (int b = 0; b < BROKERS_MAX; b++) {
+            history_begin(&p->replicas[b].log, 0);
+            p->replicas[b].compared = 0;
+        }
 }
 
 void oracle_finish(struct oracle *o)

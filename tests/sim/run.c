@@ -3,7 +3,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
-#include "broker/core/quorum/quorum.h"
+#include "broker/core/quorum/quorum_inner.h"
 #include "tests/sim/admin.h"
 #include "tests/sim/member.h"
 #include "tests/sim/producer.h"
@@ -48,10 +48,12 @@ static void print_quorum(const struct sim_broker *b)
     const struct quorum *q = b->shards[0].node->quorum;
     struct endpoint at;
 
-    printf("    quorum epoch %d, leader %d, watermark %" PRId64 ", log %" PRId64
-           "..%" PRId64 ", voters",
-           (int)quorum_epoch(q), (int)quorum_leader(q, &at), quorum_high_watermark(q),
-           log_start(quorum_log(q)), log_end(quorum_log(q)));
+    printf("    quorum role %d%s%s, epoch %d, leader %d, watermark %" PRId64
+           ", log %" PRId64 "..%" PRId64 ", voters",
+           (int)q->raft.role, q->raft.may_stand ? "" : ", may not stand",
+           raft_is_saved(&q->raft) ? "" : ", not saved", (int)quorum_epoch(q),
+           (int)quorum_leader(q, &at), quorum_high_watermark(q), log_start(quorum_log(q)),
+           log_end(quorum_log(q)));
     for (int32_t i = 1; i <= (int32_t)b->swarm->brokers; i++)
         if (quorum_is_voter(q, i))
             printf(" %d", (int)i);
@@ -254,7 +256,7 @@ static bool run_until(struct run *r, moment end)
 static bool is_well(struct run *r, char why[static 200])
 {
     for (int64_t i = 0; i < r->o->swarm.brokers; i++)
-        if (r->brokers[i].life != BROKER_UP)
+        if (r->brokers[i].life != BROKER_UP && !r->brokers[i].absent)
             return snprintf(why, 200, "L1 broker %d is not up", (int)i + 1) < 0;
     if (!admin_is_done(r->admin, why))
         return false;
@@ -272,15 +274,13 @@ static bool is_well(struct run *r, char why[static 200])
     return true;
 }
 
-static bool recover(struct run *r)
+/* Nothing new is begun; what was begun must end well. */
+static bool become_well(struct run *r)
 {
     const moment end = r->world.now + CALM_DOWN_SECONDS * SECOND;
     char why[200] = "";
     char id[VIOLATION_ID] = "L1";
 
-    trouble_end(r->trouble);
-    if (!run_until(r, r->world.now + 2 * SECOND))
-        return false;
     r->town.resting = true;
     while (!is_well(r, why)) {
         if (r->world.now > end) {
@@ -291,6 +291,73 @@ static bool recover(struct run *r)
             return false;
     }
     return true;
+}
+
+/* How many there are whose disk is the one that the set names. */
+static int true_voters(const struct run *r)
+{
+    const struct quorum *q = r->brokers[0].shards[0].node->quorum;
+    int n = 0;
+
+    for (int64_t i = 0; i < r->o->swarm.brokers; i++) {
+        const struct sim_broker *b = &r->brokers[i];
+        const struct raft_key key = {b->number + 1, b->directory};
+
+        n += voter_find(voters_newest(&q->voters), key) != NULL;
+    }
+    return n == (int)voters_newest(&q->voters)->count ? n : 0;
+}
+
+/* What the cluster can do without, it must go on without: enough voters are left, and
+ * enough replicas of everything. */
+static bool go_on_without_one(struct run *r)
+{
+    const struct swarm *s = &r->o->swarm;
+    struct sim_broker *b = &r->brokers[r->o->seed % (uint64_t)s->brokers];
+
+    if (!s->absent || true_voters(r) < 3 || s->replication <= s->min_in_sync)
+        return true;
+    note(&r->world, 0, "absent", b->number + 1, 0, 0);
+    b->absent = true;
+    sim_broker_kill(b, SIMDISK_POWER, -1);
+    r->town.resting = false;
+    if (!run_until(r, r->world.now + 3 * SECOND) || !become_well(r))
+        return false;
+    b->absent = false;
+    sim_broker_start(b);
+    return become_well(r);
+}
+
+/* Everything that is on no disk is gone; then the logs are read again from their
+ * beginnings and compared with what was committed. */
+static bool end_in_the_dark(struct run *r)
+{
+    if (!r->o->swarm.dark_end)
+        return true;
+    note(&r->world, 0, "dark end", 0, 0, 0);
+    for (int64_t i = 0; i < r->o->swarm.brokers; i++)
+        sim_broker_kill(&r->brokers[i], SIMDISK_POWER, 100 * MILLISECOND);
+    oracle_forget_logs(r->oracle);
+    return run_until(r, r->world.now + SECOND) && become_well(r);
+}
+
+static bool recover(struct run *r)
+{
+    trouble_end(r->trouble);
+    return run_until(r, r->world.now + 2 * SECOND) && become_well(r) &&
+           go_on_without_one(r) && end_in_the_dark(r);
+}
+
+/* Where nothing goes wrong and nobody asks for it, no leader has a reason to change. */
+static void judge_calm(struct run *r)
+{
+    const struct swarm *s = &r->o->swarm;
+
+    if (s->calm && !s->admins && s->crash_op == 0 && s->loss_ppm == 0 &&
+        oracle_leader_changes(r->oracle) > 0)
+        oracle_violation(r->oracle, "L1",
+                         "leaders changed %" PRIu64 " times in a calm world",
+                         oracle_leader_changes(r->oracle));
 }
 
 bool run_once(const struct run_options *o, struct run_result *result)
@@ -313,6 +380,7 @@ bool run_once(const struct run_options *o, struct run_result *result)
     trouble_plan(r->trouble, &o->faults);
     more = run_until(r, o->swarm.seconds * SECOND);
     result->disk_ops = simdisk_ops(r->brokers[0].disk);
+    judge_calm(r);
     if (more && recover(r))
         oracle_finish(r->oracle);
     current = NULL;

@@ -79,6 +79,12 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->fault_ms = chance_log(&p, 300, 6000);
     for (size_t i = SWARM_kill; i < SWARM_COUNT; i++)
         *value_of(s, i) = chance_one_in(&p, 2) ? 0 : chance_log(&p, 1, 8);
+    s->absent = chance_one_in(&p, 3);
+    if (s->absent && s->brokers >= 3 && chance_one_in(&p, 2)) {
+        s->replication = 2; /* then who is left leads alone */
+        s->min_in_sync = 1;
+    }
+    s->dark_end = chance_one_in(&p, 2);
     if (s->calm) {
         s->loss_ppm = 0;
         s->admins = 0;
