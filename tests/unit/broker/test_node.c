@@ -54,8 +54,8 @@ START_TEST(created_topic_is_seen_and_used_after_a_restart)
         "metadata#3: cluster_id=<16> controller_id=1 brokers={node_id=1 host='localhost' "
         "port=9092} topics={name='t' topic_id=<16> partitions={leader=1 leader_epoch=3 "
         "replicas=1 in_sync=1 partition_epoch=2 min_in_sync=1} {partition=1 leader=1 "
-        "leader_epoch=3 "
-        "replicas=1 in_sync=1 partition_epoch=2 min_in_sync=1}} coordinator_id=1\n"
+        "leader_epoch=3 replicas=1 in_sync=1 partition_epoch=2 min_in_sync=1}} "
+        "coordinator_id=1\n"
         "fetch#4: topics={name='t' partitions={partition=1 high_watermark=3 "
         "batch_bytes=112}} [0..2]\n"
         "create_topic#5: TOPIC_EXISTS, topic 't' exists already\n");
