@@ -79,14 +79,16 @@ const struct voter_set *voters_newest(const struct voters *v)
 
 bool voters_may_stand(const struct voters *v, struct raft_key self)
 {
-    const struct voter_set *set = &v->sets[v->count > 1 ? v->count - 2 : 0];
+    const struct voter_set *before = &v->sets[v->count > 1 ? v->count - 2 : 0];
     const struct voter_set *newest = voters_newest(v);
 
+    if (voter_find(newest, self) != NULL)
+        return true;
     /* The configured set fits any directory, but by now the log knows the right one. */
     for (size_t i = 0; i < newest->count; i++)
-        if (newest->voters[i].node_id == self.node_id && voter_find(newest, self) == NULL)
+        if (newest->voters[i].node_id == self.node_id)
             return false;
-    return voter_find(set, self) != NULL;
+    return voter_find(before, self) != NULL;
 }
 
 bool voters_are_configured(const struct voters *v)

@@ -33,10 +33,11 @@ void voters_commit(struct voters *v, int64_t offset);
 void voters_restart(struct voters *v, const struct voter *set, size_t count);
 
 const struct voter_set *voters_newest(const struct voters *v);
-/* Whether this node may stand for election. One that is in the newest set may; while that
- * set is not known to be committed, one that was in the set before, and nobody else. So
- * who is just coming does not stand, and who is just going does: its log may be the only
- * one that holds the set without it, and then nobody else could be elected. */
+/* Whether this node may stand for election. One that is in the newest set may, be it
+ * known to be committed or not: after a crash nobody knows, and who was the last to come
+ * may have more than all others. While the newest set is not known to be committed, one
+ * that was in the set before may as well: its log may be the only one that holds the set
+ * without it, and then nobody else could be elected. */
 bool voters_may_stand(const struct voters *v, struct raft_key self);
 /* No record of voters is in the log. */
 bool voters_are_configured(const struct voters *v);

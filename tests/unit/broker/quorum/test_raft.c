@@ -180,6 +180,31 @@ START_TEST(a_leader_takes_itself_out)
 }
 END_TEST
 
+/* What a leader had not yet on its own disk, its newest voter may have on its own: after
+ * a crash of both nobody else can lead, whether or not they know by then that its coming
+ * was committed. */
+START_TEST(a_newcomer_that_has_more_than_all_others_leads)
+{
+    struct rafts *s = rafts_new(2, 1, 8);
+
+    rafts_run_ms(s, 1000);
+    ck_assert(rafts_change(s, 1, 3));
+    rafts_run_ms(s, 1000);
+    rafts_mood(s)->disk_ms_max = 400;
+    ck_assert(rafts_append(s, 1));
+    while (rafts_node(s, 2)->end < rafts_node(s, 1)->end)
+        rafts_run_ms(s, 1);
+    rafts_crash(s, 1);
+    rafts_run_ms(s, 400);
+    rafts_crash(s, 2);
+    for (unsigned i = 1; i <= 2; i++)
+        rafts_start(s, i);
+    rafts_run_ms(s, 5000);
+    ck_assert_uint_eq(rafts_leader(s), 2);
+    rafts_free(s);
+}
+END_TEST
+
 /* ---- foul weather ---------------------------------------------------------------------
  */
 
@@ -326,6 +351,7 @@ int main(void)
     tcase_add_test(fair, a_dead_leader_is_replaced_soon);
     tcase_add_test(fair, cutting_off_a_set_restores_the_one_before);
     tcase_add_test(fair, a_leader_takes_itself_out);
+    tcase_add_test(fair, a_newcomer_that_has_more_than_all_others_leads);
     tcase_add_test(foul, three_in_a_storm);
     tcase_add_test(foul, five_in_a_storm);
     tcase_add_test(foul, voters_come_and_go_in_a_storm);
