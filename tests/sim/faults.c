@@ -286,15 +286,20 @@ static bool all_are_up(const struct trouble *t)
     return true;
 }
 
-/* A majority of the voters that count now must be left. */
+/* A majority of the voters must be left, by the newest set that anybody knows: one voter
+ * less may be on its way. */
 static bool quorum_can_lose(const struct trouble *t)
 {
-    const struct quorum *q = t->brokers[0].shards[0].node->quorum;
-    int voters = 0;
+    for (int64_t i = 0; i < t->swarm->brokers; i++) {
+        const struct quorum *q = t->brokers[i].shards[0].node->quorum;
+        int voters = 0;
 
-    for (int32_t i = 1; i <= (int32_t)t->swarm->brokers; i++)
-        voters += quorum_is_voter(q, i);
-    return voters >= 3;
+        for (int32_t j = 1; j <= (int32_t)t->swarm->brokers; j++)
+            voters += quorum_is_voter(q, j);
+        if (voters < 3)
+            return false;
+    }
+    return true;
 }
 
 /* A voter's disk may go once, when others hold the metadata as well. Where one replica in
