@@ -7,6 +7,7 @@
  * never torn: groups in a file without one prove damage, too, unless all of them had been
  * released. */
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/journal_format.h"
 
@@ -271,6 +272,8 @@ static enum status replay_files(struct replay *r,
         st = look_for_evidence(r, f, at, &found);
     if (st)
         return st;
+    if (at < f->length && st == STATUS_OK)
+        MARK("journal ends before its file does");
     if (found)
         return corrupt(r, "a group is damaged", f, at);
     /* Anything but zeros or old groups at the end was on its way when the power went. */
@@ -278,6 +281,8 @@ static enum status replay_files(struct replay *r,
     if (st == STATUS_OK && at < f->length)
         out->torn = journal_group_header_read(group, f->length - at, &h) &&
                     h.generation == f->header.generation;
+    if (out->torn)
+        MARK("journal with a torn tail");
     return st;
 }
 

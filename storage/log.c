@@ -446,6 +446,10 @@ void log_truncate(struct log *log, int64_t offset)
     if (offset == log->end)
         return;
     /* Bump before anything else: a read in flight must not give what is cut now. */
+    if (!in_memory)
+        MARK("log is cut below what is in memory");
+    if (offset < log->flushed)
+        MARK("log is cut below what was flushed");
     log->cuts++;
     hot_cut(log, offset);
     position = offset == keep->base ? 0 : in_memory ? keep->size : LOG_UNKNOWN;

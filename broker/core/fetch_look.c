@@ -13,8 +13,10 @@
 
 static enum status check_epoch(const struct fetch_part *part, const struct partition *p)
 {
-    if (part->leader_epoch < p->leader_epoch)
+    if (part->leader_epoch < p->leader_epoch) {
+        MARK("fetch of an older leader epoch is fenced");
         return STATUS_FENCED_LEADER_EPOCH;
+    }
     return part->leader_epoch > p->leader_epoch ? STATUS_UNKNOWN_LEADER_EPOCH : STATUS_OK;
 }
 
@@ -67,6 +69,7 @@ static void take_note(struct node *n, const struct fetch *f, struct fetch_part *
  * be cut; if not, what it has before ours was never compared with anything. */
 static void nothing_in_common(struct fetch_part *part, const struct partition *p)
 {
+    MARK("replica has nothing in common with its leader");
     if (part->log_start == 0) {
         part->diverging_epoch = part->last_epoch;
         part->diverging_end = 0;

@@ -30,6 +30,7 @@ void node_groups_turn(struct node *n)
         (!PLANT(14) && (partition_settled(p) || machine_applied(coordinator_machine(
                                                     n->coordinator)) < p->epoch_start)))
         return;
+    MARK("coordinator is ready");
     coordinator_ready(n->coordinator, n->now);
 }
 

@@ -169,6 +169,8 @@ static void take_role(struct partition *p, const struct partition_news *news,
                       bool new_epoch, struct instant now)
 {
     leave_role(p);
+    if (!news->known && p->leader_id == news->node_id)
+        MARK("leadership of the process before is not continued");
     if (p->log == NULL || (!news->known && !PLANT(12)))
         return;
     if (p->leader_id != news->node_id)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * MARK names a rare path where it is taken, so that the simulator can tell whether it
- * ever came by: MARK("truncated_more_than_one_epoch"). PLANT(n) is a bug that was put in
+ * ever came by: MARK("follower cuts its log"). PLANT(n) is a bug that was put in
  * on purpose, to see whether the simulator finds it; tests/sim/README.md lists them. In
  * builds without -Dplants=true both vanish. */
 #pragma once
@@ -12,18 +12,18 @@
 struct mark {
     const char *name;
     unsigned long hits;
-    struct mark *next;
 };
 
-extern struct mark *marks; /* those that were hit at least once */
-extern int plant_chosen;   /* 0: none */
+/* All that are in the program, whether they were hit or not: the linker gathers them. */
+extern struct mark *const __start_leat_marks[], *const __stop_leat_marks[];
+extern int plant_chosen; /* 0: none */
 
-void mark_hit(struct mark *m);
-
-#define MARK(text)                               \
-    do {                                         \
-        static struct mark mark_ = {text, 0, 0}; \
-        mark_hit(&mark_);                        \
+#define MARK(text)                                                                    \
+    do {                                                                              \
+        static struct mark mark_ = {text, 0};                                         \
+        static struct mark *const row_ __attribute__((section("leat_marks"), used)) = \
+            &mark_;                                                                   \
+        row_->hits++;                                                                 \
     } while (0)
 #define PLANT(n) (plant_chosen == (n))
 #else

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 64, PER_PROCESS = 4, MARK_NAME = 48, ALL_MARKS = 256 };
+enum { JOBS_MAX = 64, PER_PROCESS = 4, MARK_NAME = 64, ALL_MARKS = 256 };
 enum { WAYS_TO_DIE = 6 };
 
 /* What a child tells of its seeds, in one write. */
@@ -88,12 +88,13 @@ static bool is_wanted(const struct batch_options *b, const char *id)
 static void tell_marks(struct told *t)
 {
 #ifdef LEAT_PLANTS
-    for (struct mark *m = marks; m != NULL && t->mark_count < MARKS_MAX; m = m->next) {
-        snprintf(t->marks[t->mark_count].name, MARK_NAME, "%s", m->name);
-        t->marks[t->mark_count++].hits = m->hits;
-        m->hits = 0;
+    struct mark *const *row = __start_leat_marks;
+
+    for (; row < __stop_leat_marks && t->mark_count < MARKS_MAX; row++) {
+        snprintf(t->marks[t->mark_count].name, MARK_NAME, "%s", (*row)->name);
+        t->marks[t->mark_count++].hits = (*row)->hits;
+        (*row)->hits = 0;
     }
-    marks = NULL;
 #else
     (void)t;
 #endif
@@ -196,6 +197,21 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static void print_marks(const struct sum *s)
+{
+    unsigned hit = 0;
+
+    for (unsigned i = 0; i < s->mark_count; i++)
+        hit += s->marks[i].hits > 0;
+    if (s->mark_count == 0)
+        printf("marks are counted when built with -Dplants=true\n");
+    else
+        printf("marks: %u of %u were hit\n", hit, s->mark_count);
+    for (unsigned i = 0; i < s->mark_count; i++)
+        printf("  %-60s %lu%s\n", s->marks[i].name, s->marks[i].hits,
+               s->marks[i].hits == 0 ? " (never)" : "");
+}
+
 static void print_sum(const struct sum *s, double took)
 {
     printf("%" PRIu64 " seeds, %" PRIu64 " with a violation, %.1f s\n"
@@ -208,9 +224,8 @@ static void print_sum(const struct sum *s, double took)
            s->losses);
     for (size_t i = 0; i < SWARM_COUNT - SWARM_kill; i++)
         printf(", %s %" PRIu64, swarm_name(SWARM_kill + i), s->faults[i]);
-    printf("\nmarks: %u\n", s->mark_count);
-    for (unsigned i = 0; i < s->mark_count; i++)
-        printf("  %-46s %lu\n", s->marks[i].name, s->marks[i].hits);
+    printf("\n");
+    print_marks(s);
 }
 
 /* How many steps the sweep has: the life without a crash tells. */

@@ -62,7 +62,7 @@ static void answer(struct wire *wire, struct request *r)
     b->asked[r->row->api]--;
     /* What is true when it is promised may not be any more at the turn's end: the same
      * turn can bring another leader, or take the topic away. */
-    if (r->row->api == RPC_PRODUCE && !r->status)
+    if ((r->row->api == RPC_PRODUCE || r->row->api == RPC_FETCH) && !r->status)
         b->hooks->promises(b->hooks->ctx, b);
     if (r->row->api == RPC_VOTE)
         b->hooks->voted(b->hooks->ctx, b, r);

@@ -16,7 +16,7 @@ struct run_options {
     bool loud, show_faults, quiet;
 };
 
-enum { MARKS_MAX = 64, VIOLATION_ID = 8 };
+enum { MARKS_MAX = 128, VIOLATION_ID = 8 };
 
 struct run_result {
     bool violated;

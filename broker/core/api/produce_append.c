@@ -73,6 +73,7 @@ static void on_deadline(struct node *n, struct timer *t)
 {
     struct produce_group *g = container_of(t, struct produce_group, deadline);
 
+    MARK("produce timed out in wait for the watermark");
     for (size_t i = 0; i < g->count; i++) {
         struct produce_part *part = g->parts[i];
 
@@ -113,13 +114,17 @@ static enum status append(struct node *n, struct produce_group *g,
 
     if (p == NULL)
         return node_absent(n, part->topic_id, part->partition);
-    if (!node_is_heard(n))
+    if (!node_is_heard(n)) {
+        MARK("a leader that is not heard refuses produce");
         return STATUS_NOT_LEADER;
+    }
     st = partition_ready(p);
     if (!st)
         st = admit(part, topic, defaults, &b);
-    if (!st && g->produce->ack == ACK_ALL && p->in_sync_count < p->min_in_sync)
+    if (!st && g->produce->ack == ACK_ALL && p->in_sync_count < p->min_in_sync) {
+        MARK("produce refused: too few in sync");
         st = STATUS_NOT_ENOUGH_REPLICAS;
+    }
     if (!st)
         st = log_check_producer(p->log, &b, &part->base_offset, &next);
     /* Sent once more: it is answered as the first one was, or would have been. */
@@ -129,6 +134,10 @@ static enum status append(struct node *n, struct produce_group *g,
         store(n, p, part, topic, &b);
         next = batch_next_offset(&b);
     }
+    if (st && next > p->high_watermark)
+        MARK("duplicate while the first one is not committed");
+    else if (st)
+        MARK("duplicate of what is committed");
     part->log_start = log_start(p->log);
     if (st && PLANT(8))
         return STATUS_OK;

@@ -58,8 +58,12 @@ static bool is_eligible(const struct controller *c, const Leat__AlterPartition *
 static enum status check(const struct controller *c, const Leat__AlterPartition *a,
                          const struct image_partition *p, int32_t sender)
 {
+    if (a->partition_epoch < p->partition_epoch && is_same_set(a, p))
+        MARK("set change repeated after it was committed");
     if (a->leader_epoch > p->leader_epoch || a->partition_epoch > p->partition_epoch)
         return STATUS_NOT_CONTROLLER;
+    if (a->leader_epoch < p->leader_epoch)
+        MARK("set change by a leader that is none any more");
     if (a->leader_epoch < p->leader_epoch)
         return STATUS_FENCED_LEADER_EPOCH;
     if (p->leader != sender || a->n_in_sync == 0 || a->n_in_sync != a->n_broker_epochs ||
@@ -74,8 +78,10 @@ static enum status check(const struct controller *c, const Leat__AlterPartition 
     if (p->recovering && !a->recovered && a->n_in_sync > 1)
         return STATUS_INVALID_REQUEST;
     for (size_t i = 0; i < a->n_in_sync; i++)
-        if (a->in_sync[i] != sender && !is_eligible(c, a, i, p))
+        if (a->in_sync[i] != sender && !is_eligible(c, a, i, p)) {
+            MARK("set change with a fenced member or an older process");
             return STATUS_INELIGIBLE_REPLICA;
+        }
     return STATUS_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "broker/core/cluster/elect.h"
 
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 
 #include <string.h>
 
@@ -136,6 +137,8 @@ void draft_leave(struct draft *d, int32_t node_id, bool lost, const struct elect
         set_in_sync(d, left, count, r);
     }
     if (lost)
+        MARK("replica lost with its disk");
+    if (lost)
         set_remove(p->eligible, &p->eligible_count, node_id);
     if (p->leader == node_id)
         lose_leader(d);
@@ -169,17 +172,22 @@ void draft_elect(struct draft *d, const struct elect_rules *r)
     id = first_active(d, p->in_sync, p->in_sync_count, r);
     if (id < 0) {
         id = first_active(d, p->eligible, p->eligible_count, r);
-        if (id >= 0)
+        if (id >= 0) {
+            MARK("elected one that was not in sync but eligible");
             set_in_sync(d, &id, 1, r);
+        }
     }
     if (id < 0 && r->unclean) {
         id = first_active(d, p->replicas, p->replica_count, r);
         if (id >= 0) {
             set_in_sync(d, &id, 1, r);
+            MARK("elected uncleanly");
             p->eligible_count = 0;
             p->recovering = true;
         }
     }
+    if (id < 0)
+        MARK("partition without a leader");
     if (id >= 0)
         lead(d, id);
     else
@@ -193,6 +201,7 @@ bool draft_prefer(struct draft *d, const struct elect_rules *r)
     if (d->p.leader == preferred || !is_active(r, preferred) ||
         !image_has(d->p.in_sync, d->p.in_sync_count, preferred))
         return false;
+    MARK("preferred leader is back");
     lead(d, preferred);
     return true;
 }

@@ -60,15 +60,19 @@ static enum status decide_registration(struct task *t, struct change *change)
     struct controller *c = t->controller;
     const struct image_broker *b = image_broker(c->o.image, reg->wish->node_id);
 
-    if (b != NULL && uuid_equal(b->incarnation, reg->incarnation))
-        return STATUS_OK; /* a repetition: the answer was lost */
+    if (b != NULL && uuid_equal(b->incarnation, reg->incarnation)) {
+        MARK("registration repeated");
+        return STATUS_OK; /* the answer was lost */
+    }
     /* The directory is locked by its process, so one that has the same directory proves
      * that the one before is gone. */
     if (b != NULL && b->state != BROKER_FENCED &&
         !uuid_equal(b->directory, reg->directory) &&
         c->now.mono_ms - controller_session(c, b->node_id)->heard_ms <
-            controller_session_ms(c))
+            controller_session_ms(c)) {
+        MARK("two processes of one broker");
         return STATUS_DUPLICATE_BROKER;
+    }
     reg->lost = b != NULL && !uuid_equal(b->directory, reg->directory) && !PLANT(9);
     change_broker(change, reg->wish);
     if (b != NULL && b->draining)

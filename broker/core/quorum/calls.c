@@ -142,6 +142,7 @@ void answer_saved(struct quorum *q, struct request *r, ProtobufCMessage *answer)
         request_answer(r, answer);
         return;
     }
+    MARK("answer waits for the vote file");
     h = request_alloc(r, sizeof *h);
     if (h == NULL) {
         request_refuse(r, STATUS_THROTTLED, NULL);

@@ -6,6 +6,7 @@
 
 #include "broker/core/quorum/records.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "proto/record/iterate.h"
 
@@ -134,6 +135,9 @@ static void cut(struct quorum *q, int32_t epoch, int64_t end)
     }
     tell(q, LOG_LEVEL_INFO, "cut the metadata log from %lld to %lld: broker %d leads",
          (long long)log_end(log), (long long)local, q->raft.leader);
+    MARK("metadata log is cut");
+    if (voters_newest(&q->voters)->offset >= local)
+        MARK("change of voters is cut off");
     machine_truncate(q->machine, local);
     voters_truncate(&q->voters, local);
     log_moved(q);
@@ -254,6 +258,7 @@ static void download_end(struct quorum *q)
         wait_a_little(q);
         return;
     }
+    MARK("metadata snapshot installed");
     voters_restart(&q->voters, q->o.image->voters, q->o.image->voter_count);
     use_voters(q);
     raft_told(&q->raft, machine_applied(q->machine));

@@ -289,11 +289,16 @@ void raft_tick(struct raft *r, struct instant now)
     case RAFT_LEADER:
         if (is_heard(r, now))
             set_leader_timer(r, now);
-        else
+        else {
+            MARK("quorum leader is not heard by a majority and resigns");
             raft_resign(r, now);
+        }
         return;
     case RAFT_PROSPECTIVE:
-    case RAFT_CANDIDATE: back_off(r, now); return;
+    case RAFT_CANDIDATE:
+        MARK("election without an outcome");
+        back_off(r, now);
+        return;
     case RAFT_UNATTACHED:
     case RAFT_FOLLOWER: stand(r, now); return;
     }
@@ -339,10 +344,14 @@ bool raft_vote(struct raft *r, const struct raft_vote *v, struct instant now)
     raft_hear(r, v->epoch, -1, &nowhere, now);
     if (v->epoch < r->state.epoch || !is_up_to_date(r, v) || r->role == RAFT_LEADER)
         return false;
+    if (v->pre && r->role == RAFT_FOLLOWER && r->has_fetched)
+        MARK("pre-vote refused for a live leader");
     if (v->pre)
         return !(r->role == RAFT_FOLLOWER && r->has_fetched);
     if (r->role == RAFT_FOLLOWER)
         return false;
+    if (r->state.voted.node_id != 0)
+        MARK("asked for a vote that is given already");
     if (r->state.voted.node_id != 0)
         return key_equal(&r->state.voted, &v->candidate);
     r->state.voted = v->candidate;
@@ -361,6 +370,7 @@ void raft_vote_answered(struct raft *r, int32_t node_id, int32_t epoch, bool pre
         return;
     p->answer = granted ? RAFT_GRANTED : RAFT_REFUSED;
     if (count_answers(r, RAFT_REFUSED) > r->peer_count - majority(r)) {
+        MARK("election lost by refusals");
         back_off(r, now);
         return;
     }
@@ -432,6 +442,8 @@ bool raft_commit(struct raft *r)
         end = r->durable; /* the others are quicker: nobody knows more than its disk */
     /* Only with a record of this epoch is what came before it safe as well (Raft 5.4.2).
      */
+    if (end <= r->epoch_start && end > r->high_watermark)
+        MARK("a majority has records of older epochs only");
     if ((end <= r->epoch_start && !PLANT(10)) || end <= r->high_watermark)
         return false;
     r->high_watermark = end;

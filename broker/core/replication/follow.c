@@ -60,13 +60,17 @@ static void begin_anew(struct following *g, int64_t log_start)
     struct node *n = g->fetcher->all->node;
 
     pause(g, BACKOFF_MOST_MS);
-    if (is_counted_on(n, p))
+    if (is_counted_on(n, p)) {
+        MARK("follower must leave the set before it begins anew");
         return; /* leave first, truncate second */
+    }
     if (p->machine != NULL) {
+        MARK("group state is fetched as a snapshot");
         snapshot_link_start(n, p, g->fetcher->leader);
     } else if (log_start < 0) {
         get_stuck(g, "was given no beginning by");
     } else {
+        MARK("follower begins anew at its leader's start");
         partition_reset(p, n->store, log_start);
         g->retry_ms = 0;
         g->acked = -1;
@@ -80,6 +84,10 @@ static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
     struct partition *p = g->partition;
     int64_t offset = fetcher_cut(p->log, r->diverging_epoch, r->diverging_end);
 
+    if (r->diverging_epoch >= 0 && log_tail_epoch(p->log) > r->diverging_epoch + 1)
+        MARK("follower cuts more than one epoch");
+    if (p->recovering)
+        MARK("follower cuts for an unclean leader");
     if (offset < log_start(p->log))
         offset = log_start(p->log);
     if (offset >= log_end(p->log)) {
@@ -89,6 +97,7 @@ static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
     } else if (p->machine != NULL && offset < machine_applied(p->machine)) {
         begin_anew(g, -1); /* what was applied cannot be taken back one by one */
     } else {
+        MARK("follower cuts its log");
         partition_truncate(p, offset);
         g->acked = -1;
     }

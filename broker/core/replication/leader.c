@@ -188,8 +188,10 @@ int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
 {
     struct replica_end ends[REPLICAS_MAX];
 
-    if ((int32_t)l->in_sync_count < min_in_sync || !is_in_sync(l, l->self))
+    if ((int32_t)l->in_sync_count < min_in_sync || !is_in_sync(l, l->self)) {
+        MARK("too few in sync: the watermark waits");
         return before;
+    }
     for (size_t i = 0; i < l->replica_count; i++) {
         const struct replica *r = &l->replicas[i];
 
@@ -333,6 +335,10 @@ static enum pending after_failure(enum pending before, enum status status)
     if (PLANT(19))
         return NOTHING;
     if (status != STATUS_INELIGIBLE_REPLICA)
+        MARK("outcome of a set change is unknown");
+    else if (before != PROPOSED)
+        MARK("a doubtful set change is withdrawn");
+    if (status != STATUS_INELIGIBLE_REPLICA)
         return before == PROPOSED ? DOUBTFUL : before;
     return before == PROPOSED ? NOTHING : WITHDRAWN;
 }
@@ -353,9 +359,13 @@ void leader_answered(struct leader *l, enum status status, int32_t partition_epo
     if (status) {
         if (l->pending != NOTHING)
             l->pending = after_failure(l->pending, status);
+        if (is_overtaken(status))
+            MARK("set change was overtaken by metadata");
         l->overtaken = is_overtaken(status) && l->sent_epoch == l->partition_epoch;
         return;
     }
+    if (partition_epoch < l->partition_epoch)
+        MARK("metadata was quicker than the answer to a set change");
     if (partition_epoch < l->partition_epoch || count > REPLICAS_MAX)
         return; /* the metadata was quicker, and is newer */
     l->partition_epoch = partition_epoch;
