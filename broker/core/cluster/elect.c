@@ -230,7 +230,22 @@ static void original(const struct draft *d, int32_t *out, size_t *count)
         set_remove(out, count, d->p.adding[i]);
 }
 
-void draft_move(struct draft *d, const int32_t *target, size_t count,
+/* Whether somebody stays that could lead, if these are the replicas. While anybody is in
+ * sync that is one of them: who is eligible only may be gone for good. */
+static bool somebody_stays(const struct draft *d, const int32_t *target, size_t count,
+                           const int32_t *before, size_t before_count)
+{
+    const struct image_partition *p = &d->p;
+    const int32_t *set = p->in_sync_count > 0 ? p->in_sync : p->eligible;
+    size_t n = p->in_sync_count > 0 ? p->in_sync_count : p->eligible_count;
+
+    for (size_t i = 0; i < n; i++)
+        if (image_has(target, count, set[i]) || image_has(before, before_count, set[i]))
+            return true;
+    return n == 0;
+}
+
+bool draft_move(struct draft *d, const int32_t *target, size_t count,
                 const struct elect_rules *r)
 {
     struct image_partition *p = &d->p;
@@ -239,6 +254,8 @@ void draft_move(struct draft *d, const int32_t *target, size_t count,
 
     CHECK(count > 0 && count <= PARTITION_REPLICAS_MAX);
     original(d, before, &before_count);
+    if (!somebody_stays(d, target, count, before, before_count))
+        return false; /* only those that this would drop again hold everything */
     p->adding_count = p->removing_count = 0;
     set_copy(p->replicas, &p->replica_count, target, count);
     for (size_t i = 0; i < count; i++)
@@ -251,6 +268,7 @@ void draft_move(struct draft *d, const int32_t *target, size_t count,
         }
     drop_strangers(d, r);
     draft_settle(d, r);
+    return true;
 }
 
 bool draft_cancel(struct draft *d, const struct elect_rules *r)

@@ -51,8 +51,9 @@ void draft_elect(struct draft *d, const struct elect_rules *r);
 /* Let the first replica lead if it is in sync and active; false if not. */
 bool draft_prefer(struct draft *d, const struct elect_rules *r);
 /* Begin to move to `target`, which replaces a move under way; cancel; end it if it is
- * complete (true). F1 to F7. */
-void draft_move(struct draft *d, const int32_t *target, size_t count,
+ * complete (true). F1 to F7. Neither may drop the last who hold everything: false, which
+ * cannot be while nothing is being moved. */
+bool draft_move(struct draft *d, const int32_t *target, size_t count,
                 const struct elect_rules *r);
 bool draft_cancel(struct draft *d, const struct elect_rules *r);
 bool draft_settle(struct draft *d, const struct elect_rules *r);

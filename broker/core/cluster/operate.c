@@ -66,7 +66,11 @@ static void move_one(const struct controller *c, struct change *change,
     draft_init(&d, &topic->partitions[m->partition]);
     rules = controller_elect_rules(c, topic, &topic->partitions[m->partition]);
     if (!m->cancel) {
-        draft_move(&d, m->replicas, m->n_replicas, &rules);
+        if (!draft_move(&d, m->replicas, m->n_replicas, &rules)) {
+            say(out, STATUS_INVALID_REPLICA_ASSIGNMENT,
+                "only replicas of the move under way are in sync: keep one of them");
+            return;
+        }
     } else if (!draft_cancel(&d, &rules)) {
         say(out, STATUS_NO_REASSIGNMENT,
             "it is not being moved, or only the new replicas are in sync");

@@ -111,7 +111,7 @@ static enum status decide_growth(struct task *t, struct change *change)
             break;
         count++;
     }
-    draft_move(&d, target, count, &rules);
+    CHECK(draft_move(&d, target, count, &rules));
     controller_put(change, topic, 0, &d);
     return STATUS_OK;
 }
@@ -159,7 +159,7 @@ static void move_away(const struct controller *c, struct change *change,
     for (size_t i = 0; i < p->replica_count; i++)
         target[i] = p->replicas[i] == who ? home : p->replicas[i];
     draft_init(&d, p);
-    draft_move(&d, target, p->replica_count, &rules);
+    CHECK(draft_move(&d, target, p->replica_count, &rules));
     u->left -= controller_put(change, topic, number, &d);
 }
 
