@@ -309,13 +309,13 @@ static int true_voters(const struct run *r)
 }
 
 /* What the cluster can do without, it must go on without: enough voters are left, and
- * enough replicas of everything. */
+ * enough replicas of everything. The groups' topic always wants two in sync. */
 static bool go_on_without_one(struct run *r)
 {
     const struct swarm *s = &r->o->swarm;
     struct sim_broker *b = &r->brokers[r->o->seed % (uint64_t)s->brokers];
 
-    if (!s->absent || true_voters(r) < 3 || s->replication <= s->min_in_sync)
+    if (!s->absent || true_voters(r) < 3 || s->replication <= 2)
         return true;
     note(&r->world, 0, "absent", b->number + 1, 0, 0);
     b->absent = true;
