@@ -1,19 +1,15 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What may be changed, and what becomes of it: topics and their settings. */
 #include "broker/core/change.h"
 
 #include "broker/core/cluster/placement.h"
 #include "proto/base/check.h"
-#include "proto/rpc/metadata.pb-c.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-struct change change_of(struct arena *arena)
-{
-    return (struct change){.arena = arena};
-}
 
 static enum status refuse(struct change *c, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -28,84 +24,11 @@ static enum status refuse(struct change *c, enum status status, const char *form
     return status;
 }
 
-static void add(struct change *c, const Leat__Metadata__Record *r)
-{
-    size_t size = leat__metadata__record__get_packed_size(r);
-    uint8_t *data = arena_alloc(c->arena, size);
-
-    if (c->count == c->capacity) {
-        size_t capacity = c->capacity > 0 ? 2 * c->capacity : 8;
-        struct bytes *records = arena_alloc(c->arena, capacity * sizeof *records);
-
-        if (records == NULL) {
-            c->failed = true;
-            return;
-        }
-        if (c->count > 0)
-            memcpy(records, c->records, c->count * sizeof *records);
-        c->records = records;
-        c->capacity = capacity;
-    }
-    if (data == NULL) {
-        c->failed = true;
-        return;
-    }
-    leat__metadata__record__pack(r, data);
-    c->records[c->count++] = (struct bytes){data, size};
-}
-
 static enum status finished(struct change *c)
 {
     return c->failed ? refuse(c, STATUS_THROTTLED,
                               "the change is too large for the request's memory")
                      : STATUS_OK;
-}
-
-static ProtobufCBinaryData id_bytes(const struct uuid *id)
-{
-    return (ProtobufCBinaryData){UUID_BYTES, (uint8_t *)id->id};
-}
-
-static void add_topic(struct change *c, const struct uuid *id, const char *name,
-                      int64_t created_ms)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__Topic topic = LEAT__METADATA__TOPIC__INIT;
-
-    topic.topic_id = id_bytes(id);
-    topic.name = (char *)name;
-    topic.created_ms = created_ms;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_TOPIC;
-    r.topic = &topic;
-    add(c, &r);
-}
-
-void change_partition(struct change *c, struct uuid topic, int32_t number,
-                      const struct image_partition *p)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__Partition partition = LEAT__METADATA__PARTITION__INIT;
-
-    partition.topic_id = id_bytes(&topic);
-    partition.partition = number;
-    partition.replicas = p->replicas;
-    partition.n_replicas = p->replica_count;
-    partition.in_sync = p->in_sync;
-    partition.n_in_sync = p->in_sync_count;
-    partition.leader = p->leader;
-    partition.leader_epoch = p->leader_epoch;
-    partition.partition_epoch = p->partition_epoch;
-    partition.eligible = p->eligible;
-    partition.n_eligible = p->eligible_count;
-    partition.adding = p->adding;
-    partition.n_adding = p->adding_count;
-    partition.removing = p->removing;
-    partition.n_removing = p->removing_count;
-    partition.recovering = p->recovering;
-    partition.last_leader = p->last_leader;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_PARTITION;
-    r.partition = &partition;
-    add(c, &r);
 }
 
 /* A new partition begins with everybody in sync who is up: they are all empty. */
@@ -159,21 +82,6 @@ static enum status add_partitions(struct change *c, const struct image *image,
     return STATUS_OK;
 }
 
-static void add_config(struct change *c, const struct uuid *id, const char *key,
-                       const char *value)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__TopicConfig config = LEAT__METADATA__TOPIC_CONFIG__INIT;
-
-    config.topic_id = id_bytes(id);
-    config.key = (char *)key;
-    config.value = (char *)(value ? value : "");
-    config.unset = value == NULL;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_TOPIC_CONFIG;
-    r.topic_config = &config;
-    add(c, &r);
-}
-
 /* `*touched` remembers the keys of this request: naming one twice contradicts itself. */
 static enum status change_key(struct change *c, struct topic_config *config,
                               const struct uuid *id, const char *key, const char *value,
@@ -189,7 +97,7 @@ static enum status change_key(struct change *c, struct topic_config *config,
     if (*touched >> k & 1)
         return refuse(c, STATUS_INVALID_CONFIG, "%s is named twice", key);
     *touched |= UINT64_C(1) << k;
-    add_config(c, id, key, value);
+    change_topic_setting(c, *id, key, value);
     return STATUS_OK;
 }
 
@@ -232,7 +140,8 @@ static void pin_in_sync(struct change *c, const struct change_rules *rules,
     if (wanted == 1)
         return;
     snprintf(value, sizeof value, "%" PRId64, wanted);
-    add_config(c, id, topic_key_row(TOPIC_KEY_MIN_INSYNC_REPLICAS)->name, value);
+    change_topic_setting(c, *id, topic_key_row(TOPIC_KEY_MIN_INSYNC_REPLICAS)->name,
+                         value);
 }
 
 /* With another minimum, who is eligible means something else: so nobody may be, and every
@@ -318,7 +227,7 @@ enum status change_create(struct change *c, const struct image *image,
         st = check_replication(c, image, factor);
     if (st)
         return st;
-    add_topic(c, &id, wish->name, wall_ms);
+    change_new_topic(c, id, wish->name, wall_ms);
     st = change_keys(c, &config, &id, wish->n_config, wish->config, &touched);
     if (!st)
         st = check_in_sync(c, &config, rules, factor);
@@ -346,18 +255,13 @@ static enum status find(struct change *c, const struct image *image, const char 
 enum status change_delete(struct change *c, const struct image *image, const char *name,
                           struct uuid *id)
 {
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__RemoveTopic removal = LEAT__METADATA__REMOVE_TOPIC__INIT;
     struct topic *topic;
     enum status st = find(c, image, name, &topic);
 
     if (st)
         return st;
     *id = topic->id;
-    removal.topic_id = id_bytes(&topic->id);
-    r.kind_case = LEAT__METADATA__RECORD__KIND_REMOVE_TOPIC;
-    r.remove_topic = &removal;
-    add(c, &r);
+    change_remove_topic(c, topic->id);
     return finished(c);
 }
 
@@ -410,84 +314,10 @@ enum status change_alter(struct change *c, const struct image *image,
 enum status change_trim(struct change *c, const struct image *image, struct uuid id,
                         int32_t partition, int64_t offset)
 {
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__Trim trim = LEAT__METADATA__TRIM__INIT;
-    struct topic *topic = image_topic_by_id(image, id);
+    const struct topic *topic = image_topic_by_id(image, id);
 
     if (topic == NULL || partition < 0 || partition >= topic->partition_count)
         return refuse(c, STATUS_UNKNOWN_TOPIC_OR_PARTITION, "the topic is gone");
-    trim.topic_id = id_bytes(&id);
-    trim.partition = partition;
-    trim.offset = offset;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_TRIM;
-    r.trim = &trim;
-    add(c, &r);
+    change_log_start(c, id, partition, offset);
     return finished(c);
-}
-
-/* ---- the cluster ---------------------------------------------------------------------
- */
-
-void change_topic_setting(struct change *c, struct uuid topic, const char *key,
-                          const char *value)
-{
-    add_config(c, &topic, key, value);
-}
-
-void change_new_topic(struct change *c, struct uuid id, const char *name, int64_t wall_ms)
-{
-    add_topic(c, &id, name, wall_ms);
-}
-
-void change_broker(struct change *c, const Leat__RegisterBrokerRequest *wish)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__Broker broker = LEAT__METADATA__BROKER__INIT;
-
-    broker.node_id = wish->node_id;
-    broker.incarnation = wish->incarnation;
-    broker.directory_id = wish->directory_id;
-    broker.host = wish->host;
-    broker.port = wish->port;
-    broker.rack = wish->rack;
-    broker.software_version = wish->software_version;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_BROKER;
-    r.broker = &broker;
-    add(c, &r);
-}
-
-void change_broker_state(struct change *c, int32_t node_id, enum broker_state state,
-                         bool draining)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__BrokerState to = LEAT__METADATA__BROKER_STATE__INIT;
-
-    to.node_id = node_id;
-    to.state = (Leat__Metadata__BrokerState__State)state;
-    to.draining = draining;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_BROKER_STATE;
-    r.broker_state = &to;
-    add(c, &r);
-}
-
-void change_remove_broker(struct change *c, int32_t node_id)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__RemoveBroker removal = LEAT__METADATA__REMOVE_BROKER__INIT;
-
-    removal.node_id = node_id;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_REMOVE_BROKER;
-    r.remove_broker = &removal;
-    add(c, &r);
-}
-
-void change_producer_ids(struct change *c, int64_t next)
-{
-    Leat__Metadata__Record r = LEAT__METADATA__RECORD__INIT;
-    Leat__Metadata__ProducerIds ids = LEAT__METADATA__PRODUCER_IDS__INIT;
-
-    ids.next = next;
-    r.kind_case = LEAT__METADATA__RECORD__KIND_PRODUCER_IDS;
-    r.producer_ids = &ids;
-    add(c, &r);
 }

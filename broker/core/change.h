@@ -49,13 +49,18 @@ STATUS_MUST_CHECK enum status change_trim(struct change *c, const struct image *
                                           struct uuid id, int32_t partition,
                                           int64_t offset);
 
-/* Single records, for the controller. Those that find no memory set `failed`. */
-void change_partition(struct change *c, struct uuid topic, int32_t number,
-                      const struct image_partition *p);
+/* Single records, for the functions above and the controller. Those that find no memory
+ * set `failed`. */
 void change_new_topic(struct change *c, struct uuid id, const char *name,
                       int64_t wall_ms);
+void change_remove_topic(struct change *c, struct uuid id);
+/* NULL: back to the default. */
 void change_topic_setting(struct change *c, struct uuid topic, const char *key,
                           const char *value);
+void change_partition(struct change *c, struct uuid topic, int32_t number,
+                      const struct image_partition *p);
+void change_log_start(struct change *c, struct uuid topic, int32_t number,
+                      int64_t offset);
 void change_broker(struct change *c, const Leat__RegisterBrokerRequest *wish);
 void change_broker_state(struct change *c, int32_t node_id, enum broker_state state,
                          bool draining);
