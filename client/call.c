@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { UNKNOWN_TOPIC_ATTEMPTS = 3 };
+enum {
+    UNKNOWN_TOPIC_ATTEMPTS = 3,
+    SILENT_MS = 1000, /* without an answer: is it still the one to ask? */
+};
 
 /* ---- the end ---- */
 
@@ -168,9 +171,27 @@ static enum status send_now(struct call *call, struct connection *c)
         engine_now_ms() + conf_number(conf, CONF_REQUEST_TIMEOUT) + call->answer_ms;
 
     call->attempts++;
+    call->asked = c;
     return connection_send(
         c, call->api, call->flags, (struct bytes){call->packed.data, call->packed.len},
         call->slices, call->slice_count, expires, call, on_answer, &call->request);
+}
+
+static void wait_for_answer(struct call *call)
+{
+    int64_t at = call->deadline_ms;
+
+    if (call->repeat && !call->once && at > engine_now_ms() + SILENT_MS + call->answer_ms)
+        at = engine_now_ms() + SILENT_MS + call->answer_ms;
+    timer_set_at(call->cluster->engine, &call->timer, at);
+}
+
+static void listen_for_news(struct call *call)
+{
+    if (!call->listening)
+        cluster_listen(call->cluster, &call->listener);
+    call->listening = true;
+    cluster_refresh(call->cluster);
 }
 
 /* What keeps it from being sent may be news of yesterday, as long as no metadata came in
@@ -183,7 +204,7 @@ static enum status attempt(struct call *call)
     if (c != NULL) {
         why = send_now(call, c);
         if (!why)
-            timer_set_at(call->cluster->engine, &call->timer, call->deadline_ms);
+            wait_for_answer(call);
         return why;
     }
     if (why == STATUS_NO_MEMORY)
@@ -192,10 +213,7 @@ static enum status attempt(struct call *call)
     if (call->refreshed && (!status_is_retriable(why) || call->once ||
                             why == STATUS_UNKNOWN_TOPIC_OR_PARTITION))
         return why;
-    if (!call->listening)
-        cluster_listen(call->cluster, &call->listener);
-    call->listening = true;
-    cluster_refresh(call->cluster);
+    listen_for_news(call);
     timer_set_at(call->cluster->engine, &call->timer, call->deadline_ms);
     return STATUS_OK;
 }
@@ -208,12 +226,30 @@ static void attempt_or_fail(struct call *call)
         fail(call, st);
 }
 
+/* Whoever was asked is silent. Is there another to ask by now? */
+static void look_elsewhere(struct call *call)
+{
+    enum status why;
+    const struct connection *c = pick(call, &why);
+
+    if (c == NULL || c == call->asked)
+        return;
+    call->maybe_sent = request_abandon(call->request) || call->maybe_sent;
+    call->request = NULL;
+    attempt_or_fail(call);
+}
+
 static void on_changed(struct cluster_listener *l, enum status status)
 {
     struct call *call = container_of(l, struct call, listener);
 
     cluster_unlisten(call->cluster, l);
     call->listening = false;
+    if (call->request != NULL) {
+        if (!status)
+            look_elsewhere(call);
+        return;
+    }
     if (status) {
         snprintf(call->last_text, sizeof call->last_text, "%s", call->cluster->last_text);
         call->last = status;
@@ -241,6 +277,9 @@ static void on_timer(struct engine_timer *t)
             call->request = NULL;
         }
         fail(call, call->last ? call->last : STATUS_TIMED_OUT);
+    } else if (call->request != NULL) {
+        listen_for_news(call);
+        wait_for_answer(call);
     } else {
         attempt_or_fail(call);
     }

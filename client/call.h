@@ -9,7 +9,8 @@
  *
  * What is tried again: failures of the class RETRY and REFRESH (status.def), the latter
  * after a look at the metadata. A request that changes something and may have been seen
- * is repeated only if `repeat` says that this does no harm.
+ * is repeated only if `repeat` says that this does no harm. One that may be repeated does
+ * not wait for a broker that has fallen silent once the metadata names another.
  *
  * Everything here is called with the engine's lock held. */
 #pragma once
@@ -53,7 +54,8 @@ struct call {
     size_t slice_count;
     int64_t deadline_ms;
     struct request *request;
-    struct engine_timer timer; /* the pause before a retry, and the deadline */
+    const struct connection *asked; /* whom, with `request` */
+    struct engine_timer timer; /* the pause before a retry, silence, and the deadline */
     struct cluster_listener listener;
     bool listening;
     bool active;

@@ -118,41 +118,63 @@ static int reluctance(const struct connection *c)
     return 3;
 }
 
-/* The best so far, how many are as good, and how many of these are to be passed over. */
-struct choice {
-    struct connection *best;
-    size_t equals, skip;
-};
-
-static void consider(struct choice *choice, struct connection *c)
+/* Pauses are compared by their ends. */
+static bool is_sooner(const struct connection *a, const struct connection *b)
 {
-    struct connection *best = choice->best;
-
-    if (best == NULL || reluctance(c) < reluctance(best) ||
-        (reluctance(c) == 3 && reluctance(best) == 3 &&
-         c->timer.node.at_ms < best->timer.node.at_ms)) {
-        choice->best = c;
-        choice->equals = 1;
-    } else if (reluctance(c) == reluctance(best) && reluctance(c) < 3 &&
-               choice->equals++ <= choice->skip) {
-        choice->best = c;
-    }
+    if (reluctance(a) == 3 && reluctance(b) == 3)
+        return a->timer.node.at_ms < b->timer.node.at_ms;
+    return reluctance(a) < reluctance(b);
 }
 
-/* After a failure the next one of those that are as good: what one broker does not know,
- * another may. */
+/* All connections in turn: those to the nodes, then those to the servers. */
+struct walk {
+    size_t node;
+    struct server *server;
+    bool begun;
+};
+
+static struct connection *walk_next(const struct cluster *c, struct walk *w)
+{
+    struct node *n = w->begun ? NULL : map_next(&c->nodes, &w->node);
+
+    if (n != NULL)
+        return &n->connection;
+    w->server = w->begun ? TAILQ_NEXT(w->server, link) : TAILQ_FIRST(&c->servers);
+    w->begun = true;
+    return w->server != NULL ? &w->server->connection : NULL;
+}
+
+/* The next one that does not pause, after the one that was asked last. */
+static struct connection *next_in_turn(const struct cluster *c)
+{
+    struct connection *first = NULL, *x;
+    struct walk w = {0};
+    bool passed = false;
+
+    while ((x = walk_next(c, &w)) != NULL) {
+        if (x->state != CONNECTION_PAUSE && passed)
+            return x;
+        if (x->state != CONNECTION_PAUSE && first == NULL)
+            first = x;
+        passed = passed || x == c->asked;
+    }
+    return first;
+}
+
+/* What can answer soonest. After a failure one after the other: what one broker does not
+ * know another may, and a connection that stands says nothing of who is behind it. */
 struct connection *cluster_any(struct cluster *c)
 {
-    struct choice choice = {.skip = c->failures};
-    struct server *s;
-    struct node *n;
+    struct connection *best = c->failures > 0 ? next_in_turn(c) : NULL, *x;
+    struct walk w = {0};
 
-    for (size_t i = 0; (n = map_next(&c->nodes, &i)) != NULL;)
-        consider(&choice, &n->connection);
-    TAILQ_FOREACH (s, &c->servers, link)
-        consider(&choice, &s->connection);
-    CHECK(choice.best != NULL);
-    return choice.best;
+    if (best != NULL)
+        return best;
+    while ((x = walk_next(c, &w)) != NULL)
+        if (best == NULL || is_sooner(x, best))
+            best = x;
+    CHECK(best != NULL);
+    return best;
 }
 
 struct node *cluster_find(struct cluster *c, int32_t node_id)
@@ -283,6 +305,7 @@ static void ask(struct engine_task *t)
     struct writer w = writer_growing();
     enum status st = metadata_request(c, &w);
 
+    c->asked = via;
     c->asked_ms = engine_now_ms();
     c->wanted = false;
     if (!st)

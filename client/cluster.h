@@ -59,6 +59,7 @@ struct cluster {
     bool closed;
     int64_t asked_ms; /* when the last one began */
     unsigned failures;
+    const struct connection *asked; /* for metadata, the last time */
     int32_t controller_id;
     int32_t coordinator_id; /* of all groups; 0: unknown */
     struct uuid cluster_id;

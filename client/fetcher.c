@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FETCHES_PER_NODE = 3 };
+enum {
+    FETCHES_PER_NODE = 3,
+    SILENT_MS = 1000, /* beyond the time that the broker was given */
+};
 
 /* One request under way. Sources that lost their interest leave a hole. */
 struct fetch {
@@ -14,6 +17,7 @@ struct fetch {
     struct fetcher *fetcher;
     int32_t node_id;
     struct request *request; /* NULL: being put together, or being answered */
+    int64_t silent_ms;       /* from then on the broker is silent */
     size_t reserved;
     size_t live; /* sources without the holes */
     size_t count;
@@ -197,8 +201,8 @@ static void fetch_done(void *owner, const struct answer *answer);
 static enum status fetch_send(struct fetch *x)
 {
     const struct leat_conf *conf = x->fetcher->conf;
-    const int64_t expires_ms = engine_now_ms() + conf_number(conf, CONF_FETCH_MAX_WAIT) +
-                               conf_number(conf, CONF_REQUEST_TIMEOUT);
+    const int64_t due_ms = engine_now_ms() + conf_number(conf, CONF_FETCH_MAX_WAIT);
+    const int64_t expires_ms = due_ms + conf_number(conf, CONF_REQUEST_TIMEOUT);
     struct connection *connection = cluster_node(x->fetcher->cluster, x->node_id);
     struct writer header = writer_growing();
     enum status st;
@@ -209,7 +213,20 @@ static enum status fetch_send(struct fetch *x)
                              (struct bytes){header.data, header.len}, NULL, 0, expires_ms,
                              x, fetch_done, &x->request);
     writer_release(&header);
+    x->silent_ms = due_ms + SILENT_MS;
     return st;
+}
+
+/* Who owes an answer for long may lead no more: the metadata tells (on_metadata). */
+static void watch_silence(struct fetcher *f, struct fetch *x)
+{
+    const int64_t now_ms = engine_now_ms();
+
+    if (now_ms >= x->silent_ms) {
+        cluster_refresh(f->cluster);
+        x->silent_ms = now_ms + SILENT_MS;
+    }
+    pause_at(f, x->silent_ms);
 }
 
 /* All sources are free again, and wait a little. */
@@ -236,6 +253,8 @@ static void pump(struct engine_task *t)
         next = TAILQ_NEXT(x, link);
         if (!x->request && (x->count == 0 || fetch_send(x)))
             fetch_give_up(x);
+        else
+            watch_silence(f, x);
     }
 }
 
@@ -366,10 +385,26 @@ static void on_timer(struct engine_timer *t)
     pump_later(container_of(t, struct fetcher, timer));
 }
 
+static void leave_former_leaders(struct fetcher *f)
+{
+    struct source *s;
+
+    TAILQ_FOREACH (s, &f->sources, link) {
+        const int32_t leader = source_leader(s);
+
+        if (s->asked && leader >= 0 && leader != s->asked->node_id)
+            source_leave_fetch(s);
+    }
+}
+
 static void on_metadata(struct cluster_listener *l, enum status status)
 {
-    if (!status)
-        pump_later(container_of(l, struct fetcher, listener));
+    struct fetcher *f = container_of(l, struct fetcher, listener);
+
+    if (status)
+        return;
+    leave_former_leaders(f);
+    pump_later(f);
 }
 
 static void on_room(void *owner)
