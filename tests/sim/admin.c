@@ -106,6 +106,46 @@ static void grow(struct admin *a, int topic)
     ask(a, RPC_ALTER_TOPIC, &q.base);
 }
 
+/* Give up some of what is committed. */
+static void trim(struct admin *a, int topic)
+{
+    struct client *c = &a->client;
+    Leat__TrimRequest q = LEAT__TRIM_REQUEST__INIT;
+    Leat__TrimPartition p = LEAT__TRIM_PARTITION__INIT, *list[] = {&p};
+    char name[8];
+
+    topic_name(topic, name);
+    q.topic = name;
+    q.partitions = list;
+    q.n_partitions = 1;
+    p.partition = (int32_t)chance_range(&c->random, 0, c->town->swarm->partitions - 1);
+    p.before_offset =
+        chance_range(&c->random, 0,
+                     oracle_committed(c->town->oracle, c->topics[topic].id, p.partition));
+    oracle_trimmed(c->town->oracle, topic, p.partition, p.before_offset);
+    ask(a, RPC_TRIM, &q.base);
+}
+
+static void configure(struct admin *a, int topic)
+{
+    struct client *c = &a->client;
+    Leat__AlterTopicRequest q = LEAT__ALTER_TOPIC_REQUEST__INIT;
+    Leat__ConfigEntry e = LEAT__CONFIG_ENTRY__INIT, *list[] = {&e};
+    const bool retention = chance_one_in(&c->random, 3);
+    char name[8], value[24];
+
+    topic_name(topic, name);
+    snprintf(value, sizeof value, "%d", (int)chance_log(&c->random, 65536, 1 << 20));
+    q.name = name;
+    e.key = retention ? "retention.bytes" : "segment.bytes";
+    e.value = value;
+    q.set = list;
+    q.n_set = 1;
+    for (int32_t i = 0; retention && i < PARTITIONS_MAX; i++)
+        oracle_trimmed(c->town->oracle, topic, i, INT64_MAX);
+    ask(a, RPC_ALTER_TOPIC, &q.base);
+}
+
 static void move(struct admin *a, int topic)
 {
     const struct swarm *s = a->client.town->swarm;
@@ -167,7 +207,7 @@ static void act(struct admin *a)
         (int)chance_range(&a->client.random, 0, a->client.town->swarm->topics - 1);
     const int broker = client_any(&a->client);
 
-    switch (prng_below(&a->client.random, 12)) {
+    switch (prng_below(&a->client.random, 15)) {
     case 0: delete (a, topic); break;
     case 1:
     case 2: grow(a, topic); break;
@@ -177,6 +217,13 @@ static void act(struct admin *a)
     case 6: elect(a); break;
     case 7: drain(a, broker, a->drained[broker]); break;
     case 8: change_voters(a); break;
+    case 9:
+        if (a->client.topics[topic].known)
+            trim(a, topic);
+        else
+            step_later(a, pause(a));
+        break;
+    case 10: configure(a, topic); break;
     default: step_later(a, pause(a)); break;
     }
 }
@@ -191,7 +238,7 @@ static void on_step(struct event *e)
             create(a, i);
             return;
         }
-    if (t->swarm->admins && !t->resting) {
+    if (t->swarm->admins && !t->resting && !t->settled) {
         act(a);
         return;
     }

@@ -18,6 +18,7 @@ struct town {
     struct net *net;
     const struct swarm *swarm;
     struct oracle *oracle;
+    bool settled; /* the operator lets things be from now on */
     bool resting; /* nothing new is sent any more; what was begun is finished */
 };
 

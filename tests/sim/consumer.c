@@ -65,7 +65,10 @@ static enum status take_answer(struct page *g, const struct ask *a)
         st = (enum status)result->error;
         if (!st)
             take(g, result, a->payload);
-        if (st == STATUS_OFFSET_OUT_OF_RANGE)
+        /* Trimmed: the oracle knows whether that was wanted. */
+        if (st == STATUS_OFFSET_OUT_OF_RANGE && g->offset < result->log_start)
+            g->offset = result->log_start;
+        else if (st == STATUS_OFFSET_OUT_OF_RANGE)
             oracle_violation(g->consumer->client.town->oracle, "S9",
                              "t%d/%d: %" PRId64 ", up to where a consumer has read, is "
                              "out of range (log from %" PRId64 ", watermark %" PRId64 ")",

@@ -345,6 +345,9 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
 {
     struct replica *r = &p->replicas[b->number];
 
+    /* Only leaders promise; a log may go and come anew before the turn is over. */
+    if (o->amid && (role != ROLE_LEADER || r->life != b->lives))
+        return;
     if (r->life == b->lives && r->reading == NULL && r->compared >= r->watermark &&
         log_end(log) == r->end && log_durable(log) == r->durable &&
         watermark == r->watermark && role == r->role && epoch == r->epoch &&
@@ -371,6 +374,11 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
                          "%s: broker %d cuts its log at %" PRId64
                          ", below its watermark %" PRId64,
                          oracle_name(p), b->number + 1, log_end(log), r->watermark);
+    if (log_start(log) > p->trimmed && p->topic >= 0)
+        oracle_violation(o, "S15",
+                         "%s: broker %d's log begins at %" PRId64
+                         ", but only what is before %" PRId64 " was to go",
+                         oracle_name(p), b->number + 1, log_start(log), p->trimmed);
     r->life = b->lives;
     r->role = role;
     r->epoch = epoch;

@@ -38,6 +38,8 @@ void oracle_consumed(struct oracle *o, struct uuid topic, int32_t partition, int
 /* An operator wants the topic gone: whatever was called t<topic> until now, or will be
  * while the request is under way, holds no promise any more. */
 void oracle_topic_removed(struct oracle *o, int topic);
+/* Somebody wants the records before `upto` gone. */
+void oracle_trimmed(struct oracle *o, int topic, int32_t partition, int64_t upto);
 bool oracle_may_go(const struct oracle *o, int topic); /* ever since */
 
 /* The end of what is committed, as far as any broker knew. */

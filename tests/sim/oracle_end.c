@@ -33,6 +33,8 @@ static bool settled(struct oracle *o, const struct topic *topic, int32_t number,
 
     if (ip->leader < 0)
         return snprintf(why, 200, "L2 %s/%d has no leader", topic->name, (int)number) < 0;
+    if (present < (size_t)p->min_in_sync && present < ip->replica_count)
+        return true; /* it has to wait for those who are absent */
     if (ip->in_sync_count != present ||
         (present == ip->replica_count && ip->eligible_count > 0))
         return snprintf(why, 200, "L3 %s/%d: %zu of %zu in sync, %zu eligible",

@@ -28,6 +28,7 @@ struct sim_partition {
     struct log_id id;
     int topic; /* t<n>; -1: another one */
     bool removed;
+    int64_t trimmed;  /* nobody may have given up anything that is not before this */
     bool is_metadata; /* the quorum's log: the same laws, and some of its own */
     struct history committed;
     struct seen seen;

@@ -320,6 +320,7 @@ static bool go_on_without_one(struct run *r)
     note(&r->world, 0, "absent", b->number + 1, 0, 0);
     b->absent = true;
     sim_broker_kill(b, SIMDISK_POWER, -1);
+    r->town.settled = true;
     r->town.resting = false;
     if (!run_until(r, r->world.now + 3 * SECOND) || !become_well(r))
         return false;

@@ -103,6 +103,16 @@ static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
     }
 }
 
+/* A leader whose log was trimmed within a batch gives the whole of it, and a log that
+ * began anew where the leader's begins has to take it. */
+static bool begins_within(const struct partition *p, const struct batch *b)
+{
+    const int64_t end = log_end(p->log);
+
+    return p->machine == NULL && log_start(p->log) == end && b->base_offset < end &&
+           batch_next_offset(b) > end;
+}
+
 /* Batches must be whole and right, go on where the log ends, and be of no epoch that the
  * leader cannot have, nor of one before ours. */
 static bool append_all(struct following *g, struct bytes data)
@@ -113,8 +123,14 @@ static bool append_all(struct following *g, struct bytes data)
     while (data.len > 0) {
         struct batch b;
 
-        if (batch_parse(data, &b) || !batch_checksum_ok(&b, data) ||
-            b.base_offset != log_end(p->log) || b.leader_epoch > g->leader_epoch ||
+        if (batch_parse(data, &b) || !batch_checksum_ok(&b, data))
+            return false;
+        if (begins_within(p, &b)) {
+            MARK("follower begins within a batch");
+            partition_reset(p, n->store, b.base_offset);
+            g->acked = -1;
+        }
+        if (b.base_offset != log_end(p->log) || b.leader_epoch > g->leader_epoch ||
             b.leader_epoch < log_tail_epoch(p->log))
             return false;
         partition_append_replica(p, &b, data.data, n->now);
