@@ -5,7 +5,7 @@ remove; with a broker killed in between, and with everything that can be typed w
 import json
 import unittest
 
-from leat_cluster import ClusterTest
+from leat_cluster import ClusterTest, Node
 from leat_system import until
 
 DONE, REFUSED, USAGE, NOT_FOUND, UNMET = 0, 1, 2, 5, 6
@@ -14,6 +14,15 @@ DONE, REFUSED, USAGE, NOT_FOUND, UNMET = 0, 1, 2, 5, 6
 class Operator(ClusterTest):
     def begin(self, size=3):
         self.c = self.cluster(size)
+
+    def join(self, node_id):
+        """One more broker, that is not among the first controllers."""
+        if self.c.network:
+            self.c.network.add(node_id)
+        node = Node(self.c, node_id)
+        self.brokers.append(node)
+        self.c.nodes.append(node)
+        return node.start()
 
     def leat(self, *args, code=DONE, says=None):
         """Run it, expect this exit code and, on either stream, these words."""
@@ -180,6 +189,20 @@ class Leaving(Operator):
         self.assertEqual((row["draining"], row["homeless"]), (True, 3))
         self.leat("broker", "undrain", "3", says="undrained broker 3")
         self.assertFalse(self.items("broker", "describe", "3")[0]["draining"])
+
+    def test_a_lost_broker_is_replaced(self):
+        self.begin()
+        self.c.create("t", partitions=4)
+        self.c.node(2).kill()
+        self.join(4)
+        self.leat("broker", "drain", "2", "--watch", says="broker 2 holds nothing any more")
+        self.assertEqual(self.homes("t"), {1, 3, 4})
+        self.leat("cluster", "quorum", "--add", "4", says="have got broker 4")
+        self.leat("cluster", "quorum", "--remove", "2", says="have lost broker 2")
+        self.leat("broker", "remove", "2", "-y", says="removed broker 2")
+        self.leat("cluster", "status", "--watch", "--exit-when", "healthy")
+        self.assertEqual([v["node"] for v in self.items("cluster", "quorum") if v["voter"]],
+                         [1, 3, 4])
 
     def test_a_broker_leaves_for_good(self):
         self.begin(size=4)
