@@ -46,7 +46,7 @@ struct net {
     } odd[PARTIES][APIS];
     TAILQ_HEAD(, call) held;
     TAILQ_HEAD(, call) all;
-    uint64_t messages, losses;
+    uint64_t messages, questions, losses;
 };
 
 struct net *net_new(struct world *w, uint64_t seed, const struct net_options *o)
@@ -313,6 +313,7 @@ void net_ask(struct net *n, int from, int to, unsigned way, struct ask *a,
     r->peer = from < BROKERS_MAX ? from + 1 : -1;
     r->host = "10.0.0.9:9";
     world_set(n->world, &c->deadline, n->world->now + a->timeout_ms * MILLISECOND);
+    n->questions += from < BROKERS_MAX;
     send(c);
 }
 
@@ -451,6 +452,11 @@ bool net_is_cut(const struct net *n, int from, int to)
 uint64_t net_messages(const struct net *n)
 {
     return n->messages;
+}
+
+uint64_t net_questions(const struct net *n)
+{
+    return n->questions;
 }
 
 uint64_t net_losses(const struct net *n)

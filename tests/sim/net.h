@@ -72,4 +72,5 @@ void net_release(struct net *n); /* somebody may hear again */
 bool net_is_cut(const struct net *n, int from, int to);
 
 uint64_t net_messages(const struct net *n);
+uint64_t net_questions(const struct net *n); /* that brokers asked */
 uint64_t net_losses(const struct net *n);

@@ -115,6 +115,20 @@ static void check_sets(struct oracle *o, const struct sim_partition *p)
                          (int)p->leader);
 }
 
+/* Nobody is let into the set whom the controller has fenced (KIP-841). */
+static void check_joining(struct oracle *o, const struct sim_partition *p,
+                          const struct image_partition *news, const struct image *image)
+{
+    for (size_t i = 0; i < news->in_sync_count; i++) {
+        const struct image_broker *b = image_broker(image, news->in_sync[i]);
+
+        if (!image_has(p->in_sync, p->in_sync_count, news->in_sync[i]) &&
+            news->in_sync_count > 1 && b != NULL && b->state == BROKER_FENCED)
+            oracle_violation(o, "S8", "%s: broker %d joins the set and is fenced",
+                             oracle_name(p), (int)news->in_sync[i]);
+    }
+}
+
 /* Who may lead next has all that was ever committed: on its disk, or on the one that was
  * taken away when nobody could know yet. */
 static void check_complete(struct oracle *o, const struct sim_partition *p)
@@ -135,7 +149,8 @@ static void check_complete(struct oracle *o, const struct sim_partition *p)
 }
 
 static void learn(struct oracle *o, struct sim_partition *p,
-                  const struct image_partition *news, int64_t min_in_sync)
+                  const struct image_partition *news, const struct image *image,
+                  int64_t min_in_sync)
 {
     if (news->partition_epoch <= p->partition_epoch && p->member_count > 0)
         return;
@@ -144,6 +159,11 @@ static void learn(struct oracle *o, struct sim_partition *p,
                          (int)news->leader_epoch, (int)p->leader_epoch);
     if (p->member_count > 0 && news->leader != p->leader)
         o->leader_changes++;
+    if (p->member_count > 0)
+        check_joining(o, p, news, image);
+    if ((int64_t)news->in_sync_count >= min_in_sync && news->eligible_count > 0)
+        oracle_violation(o, "S8", "%s: enough are in sync, and still %zu are eligible",
+                         oracle_name(p), news->eligible_count);
     p->partition_epoch = news->partition_epoch;
     p->leader = news->leader;
     p->leader_epoch = news->leader_epoch;
@@ -488,7 +508,7 @@ static void look_at(struct oracle *o, struct sim_broker *b, struct node *n, bool
             if (p->topic < 0 && topic->name[0] == 't')
                 p->topic = topic->name[1] - '0';
             if (learned)
-                learn(o, p, ip,
+                learn(o, p, ip, image,
                       topic_config_get(&topic->config, &n->o.config->topic_defaults,
                                        TOPIC_KEY_MIN_INSYNC_REPLICAS));
             if (local == NULL && learned &&
