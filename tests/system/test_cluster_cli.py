@@ -14,6 +14,12 @@ DONE, REFUSED, USAGE, NOT_FOUND, UNMET = 0, 1, 2, 5, 6
 class Operator(ClusterTest):
     def begin(self, size=3):
         self.c = self.cluster(size)
+        until(self.is_settled, 20, "the brokers' own topic has all of its replicas")
+
+    def is_settled(self):
+        rows = {r["topic"]: r for r in self.items("partition", "list")}
+        return "__groups" in rows and len(rows["__groups"]["in_sync"]) == 3 and \
+            self.items("partition", "moves") == []
 
     def join(self, node_id):
         """One more broker, that is not among the first controllers."""
@@ -52,6 +58,7 @@ class Looking(Operator):
         self.c.create("t", partitions=3)
         self.leat("cluster", "wait", "--count", "3", "--healthy", "--timeout", "20s",
                   says="3 brokers are active")
+        until(lambda: {r["out_of_sync"] for r in self.items("broker", "list")} == {0}, 20)
         self.leat("cluster", "status", says="healthy: ")
         rows = self.items("cluster", "status")
         self.assertEqual([r["node"] for r in rows], [1, 2, 3])
