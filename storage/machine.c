@@ -529,6 +529,19 @@ void machine_install(struct machine *m, struct machine_install *i)
         install_begin(m);
 }
 
+bool machine_forget(struct machine *m)
+{
+    if (m->snapshot.offset > 0 || m->writing.offset > 0 || m->install != NULL)
+        return false;
+    m->log = store_log_restart(m->store, m->log, 0, -1);
+    m->options.verbs->reset(m->options.ctx);
+    m->applied = 0;
+    m->applied_epoch = -1;
+    m->bytes_since = 0;
+    tell_all(&m->waiting, STATUS_NOT_LEADER);
+    return true;
+}
+
 /* ---- a snapshot for another replica --------------------------------------------------
  */
 

@@ -138,3 +138,8 @@ struct machine_install {
 };
 
 void machine_install(struct machine *m, struct machine_install *i);
+
+/* Forget everything: log and state begin anew at offset 0, where no snapshot is needed.
+ * Entries hear NOT_LEADER. False, and nothing happens, once there is a snapshot: only a
+ * newer one can take its place. */
+bool machine_forget(struct machine *m);

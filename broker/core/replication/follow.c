@@ -77,6 +77,22 @@ static void begin_anew(struct following *g, int64_t log_start)
     }
 }
 
+/* After an unclean election of the groups' partition: everything comes again, the
+ * leader's log from its beginning or, where that is gone, its snapshot. */
+static void forget(struct following *g)
+{
+    struct partition *p = g->partition;
+    struct node *n = g->fetcher->all->node;
+
+    if (is_counted_on(n, p) || !machine_forget(p->machine)) {
+        begin_anew(g, -1);
+        return;
+    }
+    partition_renewed(p, machine_log(p->machine), 0);
+    n->group_log = p->log;
+    g->acked = -1;
+}
+
 /* The end of an epoch is a batch's end, here as there: what both have under one epoch and
  * offset is the same. */
 static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
@@ -95,7 +111,7 @@ static void cut(struct following *g, const Leat__ReplicaFetchResult *r)
     } else if (offset < p->high_watermark && !p->recovering) {
         get_stuck(g, "would have to give up committed records to follow");
     } else if (p->machine != NULL && offset < machine_applied(p->machine)) {
-        begin_anew(g, -1); /* what was applied cannot be taken back one by one */
+        forget(g); /* what was applied cannot be taken back one by one */
     } else {
         MARK("follower cuts its log");
         partition_truncate(p, offset);

@@ -518,6 +518,39 @@ START_TEST(damaged_or_old_snapshots_are_not_installed)
 }
 END_TEST
 
+/* What is forgotten does not come back, and the next record is the first one again. */
+START_TEST(forgotten_machine_begins_anew)
+{
+    struct counter c;
+
+    counter_begin(&c, 17, UINT64_MAX);
+    add(&c, 3, 4);
+    ck_assert(machine_forget(c.machine));
+    ck_assert_uint_eq(c.sum, 0);
+    ck_assert_int_eq(machine_applied(c.machine), 0);
+    add(&c, 7, 1);
+    counter_close(&c);
+    ck_assert_int_eq(counter_open(&c), STATUS_OK);
+    ck_assert_uint_eq(c.sum, 7);
+    ck_assert_int_eq(machine_applied(c.machine), 1);
+    counter_end(&c);
+}
+END_TEST
+
+/* A start would begin with the snapshot. */
+START_TEST(snapshot_is_not_forgotten)
+{
+    struct counter c;
+
+    counter_begin(&c, 18, 500);
+    while (machine_snapshot_offset(c.machine) == 0)
+        add(&c, 3, 4);
+    ck_assert(!machine_forget(c.machine));
+    ck_assert_uint_gt(c.sum, 0);
+    counter_end(&c);
+}
+END_TEST
+
 /* A follower that is a little behind finds what it lacks in the log. */
 START_TEST(the_log_reaches_back_behind_the_newest_snapshot)
 {
@@ -634,6 +667,8 @@ int main(void)
     tcase_add_test(tc, replicas_write_the_same_snapshots);
     tcase_add_test(tc, a_snapshot_replaces_a_machine_that_is_behind);
     tcase_add_test(tc, damaged_or_old_snapshots_are_not_installed);
+    tcase_add_test(tc, forgotten_machine_begins_anew);
+    tcase_add_test(tc, snapshot_is_not_forgotten);
     tcase_add_test(tc, the_log_reaches_back_behind_the_newest_snapshot);
     tcase_add_test(tc, crashes_leave_the_old_state_or_the_installed_one);
     tcase_add_test(tc, crashes_lose_no_answered_proposal);

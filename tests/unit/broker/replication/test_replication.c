@@ -710,6 +710,47 @@ START_TEST(coordinators_without_common_history_come_together)
 }
 END_TEST
 
+/* Somebody has accepted that commits are lost: a coordinator that had applied them
+ * forgets all that it knew and takes what the new one has. */
+START_TEST(coordinators_follow_an_unclean_one)
+{
+    char log[64];
+
+    fleet_move(f, "__groups", (const int32_t[]){2, 3, 4}, 3);
+    fleet_pass_ms(f, 3000);
+    fleet_elect(f, "__groups", false);
+    fleet_pass_ms(f, 1000);
+    commit_offset(2, 41);
+    fleet_pass_ms(f, 1000);
+    fleet_cut(f, 4, 2);
+    fleet_cut(f, 4, 3);
+    fleet_pass_ms(f, 4000); /* 4 is out */
+    commit_offset(2, 42);
+    fleet_pass_ms(f, 1000);
+    fleet_cut(f, 2, 1);
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 3, 1);
+    fleet_pass_ms(f, 4000); /* 2 and 3 run, but nobody sees them */
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "__groups"), "leader -1"));
+    fleet_elect(f, "__groups", true);
+    fleet_pass_ms(f, 500);
+    ck_assert_int_eq(groups_leader(), 4);
+    fleet_heal(f);
+    fleet_pass_ms(f, 6000);
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "__groups"), "in-sync 2,3,4"));
+    snprintf(log, sizeof log, "%s", fleet_log(f, 4, "__groups"));
+    ck_assert_str_eq(fleet_log(f, 2, "__groups"), log);
+    said(4);
+    fetch_offset(4);
+    ck_assert_ptr_nonnull(strstr(said(4), "offset=41"));
+    fleet_stop(f, 4);
+    fleet_pass_ms(f, 3000);
+    said(2);
+    fetch_offset(2);
+    ck_assert_ptr_nonnull(strstr(said(2), "offset=41"));
+}
+END_TEST
+
 /* Replicas at rest ask now and then, no more. */
 START_TEST(quiet_replicas_are_quiet)
 {
@@ -768,6 +809,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_test(c, groups_survive_their_coordinator);
     tcase_add_test(c, lost_coordinator_does_not_tell_old_offsets);
     tcase_add_test(c, coordinators_without_common_history_come_together);
+    tcase_add_test(c, coordinators_follow_an_unclean_one);
     tcase_add_test(c, quiet_replicas_are_quiet);
     tcase_add_test(c, proposals_are_repeated_patiently);
     suite_add_tcase(s, c);
