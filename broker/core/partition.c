@@ -73,7 +73,8 @@ static void end_waits(struct partition *p, enum status status)
  * more than there are, will wait in vain. */
 void partition_stop(struct partition *p)
 {
-    if (p->in_sync_count > 1 || p->in_sync_count < p->min_in_sync)
+    if (p->in_sync_count < p->min_in_sync ||
+        (p->role == ROLE_LEADER && leader_waits_for_others(p->leader)))
         answer_waiters(&p->waiting[ACK_ALL], INT64_MAX, STATUS_SHUTTING_DOWN);
 }
 

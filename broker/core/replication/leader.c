@@ -183,6 +183,14 @@ static bool is_waited_for(const struct leader *l, int32_t id)
            (l->pending != NOTHING && image_has(l->wanted, l->wanted_count, id));
 }
 
+bool leader_waits_for_others(const struct leader *l)
+{
+    for (size_t i = 0; i < l->replica_count; i++)
+        if (l->replicas[i].id != l->self && is_waited_for(l, l->replicas[i].id))
+            return true;
+    return false;
+}
+
 int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
                          int32_t min_in_sync)
 {

@@ -51,6 +51,9 @@ bool leader_on_ack(struct leader *l, int32_t node_id, int64_t broker_epoch,
 int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
                          int32_t min_in_sync);
 
+/* Somebody else is in sync, or is to be. */
+bool leader_waits_for_others(const struct leader *l);
+
 /* Some replica is not in sync. */
 bool leader_has_outsiders(const struct leader *l);
 

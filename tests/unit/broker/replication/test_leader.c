@@ -248,6 +248,23 @@ START_TEST(whoever_may_come_in_counts_at_once)
 }
 END_TEST
 
+/* Alone in sync, a leader that stops may promise that its own disk is enough: unless it
+ * has proposed somebody, heard or not. */
+START_TEST(whoever_may_come_in_is_waited_for)
+{
+    lead("1");
+    ck_assert(!leader_waits_for_others(l));
+    ck_assert(fetch(2, 100, 100, 100, 1));
+    ck_assert(!leader_waits_for_others(l));
+    ck_assert(propose(100, 100, 1));
+    ck_assert(leader_waits_for_others(l));
+    leader_answered(l, STATUS_TIMED_OUT, 0, NULL, 0);
+    ck_assert(leader_waits_for_others(l));
+    lead("12");
+    ck_assert(leader_waits_for_others(l));
+}
+END_TEST
+
 /* The first attempt may still be on its way when the second is refused, and be welcome
  * when it arrives: it counts until what is has got another partition epoch. */
 START_TEST(what_may_still_arrive_is_made_void)
@@ -697,6 +714,7 @@ int main(void)
     tcase_add_test(c, only_those_come_in_who_hold_what_was_committed);
     tcase_add_test(c, only_the_process_that_is_known_comes_in);
     tcase_add_test(c, whoever_may_come_in_counts_at_once);
+    tcase_add_test(c, whoever_may_come_in_is_waited_for);
     tcase_add_test(c, what_may_still_arrive_is_made_void);
     tcase_add_test(c, repetition_names_the_process_that_was_looked_at);
     tcase_add_test(c, whoever_falls_behind_goes_when_the_controller_says_so);
