@@ -394,11 +394,12 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
                          "%s: broker %d cuts its log at %" PRId64
                          ", below its watermark %" PRId64,
                          oracle_name(p), b->number + 1, log_end(log), r->watermark);
-    if (log_start(log) > p->trimmed && p->topic >= 0)
+    if (p->topic >= 0 && log_start(log) > o->trimmed[p->topic][p->id.partition])
         oracle_violation(o, "S15",
                          "%s: broker %d's log begins at %" PRId64
                          ", but only what is before %" PRId64 " was to go",
-                         oracle_name(p), b->number + 1, log_start(log), p->trimmed);
+                         oracle_name(p), b->number + 1, log_start(log),
+                         o->trimmed[p->topic][p->id.partition]);
     r->life = b->lives;
     r->role = role;
     r->epoch = epoch;

@@ -131,11 +131,8 @@ void oracle_topic_removed(struct oracle *o, int topic)
 
 void oracle_trimmed(struct oracle *o, int topic, int32_t partition, int64_t upto)
 {
-    struct sim_partition *p;
-
-    for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;)
-        if (p->topic == topic && p->id.partition == partition && p->trimmed < upto)
-            p->trimmed = upto;
+    if (o->trimmed[topic][partition] < upto)
+        o->trimmed[topic][partition] = upto;
 }
 
 bool oracle_may_go(const struct oracle *o, int topic)

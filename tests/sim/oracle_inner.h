@@ -28,7 +28,6 @@ struct sim_partition {
     struct log_id id;
     int topic; /* t<n>; -1: another one */
     bool removed;
-    int64_t trimmed;  /* nobody may have given up anything that is not before this */
     bool is_metadata; /* the quorum's log: the same laws, and some of its own */
     struct history committed;
     struct seen seen;
@@ -61,6 +60,8 @@ struct oracle {
     struct map partitions;                   /* struct sim_partition by id */
     int64_t looked[BROKERS_MAX][SIM_SHARDS]; /* applied metadata */
     struct promise *promises;
+    /* Nothing else may be given up, by topic and partition, whatever becomes of them. */
+    int64_t trimmed[10][32];
     bool may_go[10];         /* topics that somebody wanted removed */
     bool wiped[BROKERS_MAX]; /* the metadata does not know its new disk yet */
     struct sim_partition *metadata;
