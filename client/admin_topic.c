@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LEADER_PATIENCE_MS = 5000 };
+
 static struct bytes view(ProtobufCBinaryData b)
 {
     return (struct bytes){b.data, b.len};
@@ -195,6 +197,12 @@ static bool asked_before(const leat_partition_row *rows, size_t at)
     return false;
 }
 
+/* Of a leader that is gone there is no word, and of all others there is. */
+static bool is_away(int code)
+{
+    return code == LEAT_E_UNREACHABLE || code == LEAT_E_TIMED_OUT;
+}
+
 static int ask_logs(struct admin *a, const char *const *topics, size_t count,
                     int64_t deadline_ms, leat_error *error)
 {
@@ -212,10 +220,11 @@ static int ask_logs(struct admin *a, const char *const *topics, size_t count,
         a->call =
             (struct call){.target = CALL_NODE, .node = rows[i].leader, .repeat = true};
         code = admin_ask(a, RPC_DESCRIBE_LOGS, &m.base, take_logs,
-                         left > INT32_MAX ? -1
-                         : left < 0       ? 0
-                                          : (int)left,
+                         left > LEADER_PATIENCE_MS ? LEADER_PATIENCE_MS
+                         : left < 0                ? 0
+                                                   : (int)left,
                          error, "describe logs");
+        code = is_away(code) ? LEAT_OK : code;
     }
     return code;
 }

@@ -16,6 +16,7 @@ own on a bridge, can be cut off wholly (`isolate`) or in one direction (`deafen`
 heals again. Without, brokers listen on loopback ports and tests that need more are
 skipped, loudly.
 """
+import itertools
 import json
 import os
 import random
@@ -48,11 +49,19 @@ def namespaces_work():
     return True
 
 
+# Of networks, begun somewhere so that two test programs seldom meet.
+NUMBERS = (20 + (os.getpid() + n) % 200 for n in itertools.count())
+
+
+def in_use(number):
+    return run("ip", "-o", "addr", "show", "to", f"10.77.{number}.0/24", check=False).stdout != ""
+
+
 class Network:
     """A bridge with one namespace per broker: 10.77.X.1 is us, 10.77.X.(10+id) are they."""
 
     def __init__(self):
-        self.number = secrets.randbelow(200) + 20
+        self.number = next(n for n in NUMBERS if not in_use(n))
         self.tag = f"lt{os.getpid() % 10000}{self.number}"
         self.bridge = f"{self.tag}b"[:15]
         self.made = []

@@ -101,6 +101,20 @@ static int print_config(struct invocation *i, const char *topic)
     return EXIT_DONE;
 }
 
+/* Without a leader that can be asked nobody knows. */
+static void put_log(struct table *t, const leat_partition_row *row)
+{
+    bool known = row->log_start >= 0;
+    const int64_t numbers[] = {row->log_start, row->high_watermark, (int64_t)row->bytes,
+                               row->segments};
+
+    for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++)
+        if (known)
+            table_number(t, numbers[n]);
+        else
+            table_absent(t);
+}
+
 static int print_partitions(struct invocation *i)
 {
     static const struct column columns[] = {
@@ -130,10 +144,7 @@ static int print_partitions(struct invocation *i)
         table_number(t, row->leader_epoch);
         table_list(t, row->replicas, row->replica_count);
         table_list(t, row->in_sync, row->in_sync_count);
-        table_number(t, row->log_start);
-        table_number(t, row->high_watermark);
-        table_number(t, (int64_t)row->bytes);
-        table_number(t, row->segments);
+        put_log(t, row);
     }
     if (code == EXIT_DONE || table_rows(t) > 0 || i->output->format != OUTPUT_JSON)
         table_print(t, NULL);

@@ -380,7 +380,7 @@ typedef struct leat_partition_row { /* one row per partition */
     size_t replica_count;
     const int32_t *in_sync;
     size_t in_sync_count;
-    /* With `logs` asked for; else, or while the leader changes, -1 and 0. */
+    /* With `logs` asked for; else, or while no leader can be asked, -1 and 0. */
     int64_t log_start, high_watermark, log_end;
     uint64_t bytes;
     uint32_t segments;
