@@ -12,16 +12,20 @@ enum { RETRY_LEAST_MS = 50, RETRY_MOST_MS = 1000, ANSWER_BYTES = 4096 };
 
 /* How much of a session may pass unheard before a broker stops believing in itself. */
 enum { LEASE_PERCENT = 90 };
+/* A call may take half a session: who asks again within the rest of that was never silent
+ * for long enough to be fenced. */
+enum { UNBROKEN_PERCENT = LEASE_PERCENT - 50 };
 
 struct member_link {
     struct member_options o;
     struct prng random;
     struct instant now;
-    int64_t epoch;    /* -1: not registered */
-    int64_t heard_ms; /* when the newest answered call was sent; INT64_MIN: never */
-    int64_t due_ms;   /* of the next call */
-    int64_t retry_ms; /* the next pause after a failure */
-    int64_t sent_ms;  /* of the call under way */
+    int64_t epoch;     /* -1: not registered */
+    int64_t heard_ms;  /* when the newest answered call was sent; INT64_MIN: never */
+    int64_t must_know; /* metadata: up to there it may have been fenced unheard */
+    int64_t due_ms;    /* of the next call */
+    int64_t retry_ms;  /* the next pause after a failure */
+    int64_t sent_ms;   /* of the call under way */
     bool calling;
     bool alone; /* by the image when it was last looked at */
     bool leaving, may_stop, stopped;
@@ -74,8 +78,13 @@ static void try_later(struct member_link *m)
         m->retry_ms *= 2;
 }
 
-static void heard(struct member_link *m)
+/* After a silence others may lead what this broker led, and its metadata does not tell
+ * yet: what the controller knew when it answered comes first. */
+static void heard(struct member_link *m, int64_t applied)
 {
+    if (m->heard_ms != INT64_MIN &&
+        m->sent_ms - m->heard_ms >= m->o.session_ms * UNBROKEN_PERCENT / 100)
+        m->must_know = applied;
     m->heard_ms = m->sent_ms;
     m->retry_ms = RETRY_LEAST_MS;
 }
@@ -112,7 +121,7 @@ static void on_registered(struct peer_call *call)
     st = unpack(call, &arena, &leat__register_broker_response__descriptor, &answer);
     if (!st) {
         m->epoch = ((const Leat__RegisterBrokerResponse *)answer)->broker_epoch;
-        heard(m);
+        heard(m, m->epoch + 1);
         m->due_ms = m->now.mono_ms;
         log_line(m, LOG_LEVEL_INFO, "broker_registered", "broker epoch %lld", m->epoch);
         m->o.changed(m->o.ctx);
@@ -147,9 +156,11 @@ static void on_heard(struct peer_call *call)
     arena_init(&arena, ANSWER_BYTES);
     st = unpack(call, &arena, &leat__broker_heartbeat_response__descriptor, &answer);
     if (!st) {
-        heard(m);
+        const Leat__BrokerHeartbeatResponse *a = answer;
+
+        heard(m, a->applied_offset);
         m->due_ms = m->now.mono_ms + m->o.heartbeat_ms;
-        m->may_stop = ((const Leat__BrokerHeartbeatResponse *)answer)->may_stop;
+        m->may_stop = a->may_stop;
         m->o.changed(m->o.ctx);
     } else if (st == STATUS_STALE_BROKER_EPOCH) {
         forget_registration(m);
@@ -297,5 +308,6 @@ bool member_link_is_heard(const struct member_link *m, struct instant now)
 {
     return m->alone ||
            (m->epoch >= 0 && m->heard_ms != INT64_MIN &&
+            m->o.image->applied >= m->must_know &&
             now.mono_ms - m->heard_ms < m->o.session_ms * LEASE_PERCENT / 100);
 }

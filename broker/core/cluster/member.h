@@ -59,5 +59,6 @@ void member_link_stop(struct member_link *m);
 int64_t member_link_epoch(const struct member_link *m);
 /* Registered, and active by our own image. */
 bool member_link_is_active(const struct member_link *m);
-/* The controller has heard us within most of a session. */
+/* The controller has heard us within most of a session, and we know what it decided while
+ * it did not. */
 bool member_link_is_heard(const struct member_link *m, struct instant now);

@@ -235,6 +235,7 @@ static void finish_heartbeat(struct task *t)
         return;
     }
     h->answer.fenced = b->state == BROKER_FENCED;
+    h->answer.applied_offset = c->o.image->applied;
     h->answer.may_stop =
         h->q->want_stop && b->state != BROKER_ACTIVE && may_stop(c, b->node_id);
     request_answer(t->request, &h->answer.base);

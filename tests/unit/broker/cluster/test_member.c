@@ -185,6 +185,28 @@ START_TEST(unheard_for_most_of_a_session_it_doubts_itself)
 }
 END_TEST
 
+/* It was silent for so long that others may lead by now what it led: the metadata that
+ * tells so must come first. */
+START_TEST(after_a_silence_it_learns_before_it_is_heard)
+{
+    Leat__BrokerHeartbeatResponse a = LEAT__BROKER_HEARTBEAT_RESPONSE__INIT;
+
+    register_now();
+    image.applied = 20;
+    now.mono_ms += SESSION_MS;
+    member_link_tick(member, now);
+    a.applied_offset = 30;
+    answer(STATUS_OK, &a.base);
+    ck_assert(!member_link_is_heard(member, now));
+    image.applied = 30;
+    ck_assert(member_link_is_heard(member, now));
+    wait_for_call();
+    a.applied_offset = 40; /* it was not silent since */
+    answer(STATUS_OK, &a.base);
+    ck_assert(member_link_is_heard(member, now));
+}
+END_TEST
+
 /* Heard is what was sent: an answer that took long proves little. */
 START_TEST(a_late_answer_counts_from_when_it_was_asked)
 {
@@ -296,6 +318,7 @@ int main(void)
     tcase_add_test(c, without_a_controller_it_waits_to_be_told);
     tcase_add_test(c, failed_calls_pause_ever_longer);
     tcase_add_test(c, unheard_for_most_of_a_session_it_doubts_itself);
+    tcase_add_test(c, after_a_silence_it_learns_before_it_is_heard);
     tcase_add_test(c, a_late_answer_counts_from_when_it_was_asked);
     tcase_add_test(c, a_forgotten_registration_is_made_anew);
     tcase_add_test(c, leaving_it_asks_until_it_may_stop);
