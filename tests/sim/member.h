@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Somebody who keeps a place in a group of its own: commits ever larger offsets, and now
- * and then asks what is committed. The answer is the newest commit that was acknowledged,
- * or one since whose outcome nobody knows; never one before (S10). */
+ * A member of the one group "crew", as a consumer of libleat is: it joins, is told which
+ * partitions to work on, says by heartbeats that it lives and what it works on, reads
+ * from the committed offsets and commits what it has read. What it shall give up it
+ * commits and lets go. Now and then it leaves, dies, or is silent for longer than its
+ * session while it reads and commits on; it comes back as somebody new, or under its old
+ * name.
+ *
+ * What it is told goes to the crew (crew.h), which judges. */
 #pragma once
 
-#include "tests/sim/client.h"
+#include "tests/sim/crew.h"
 
 struct member;
 
-struct member *member_new(struct town *town, int number, uint64_t seed);
-/* What it committed last could be read. */
-bool member_is_done(const struct member *m, char why[static 200]);
+struct member *member_new(struct town *town, struct crew *crew, int number,
+                          uint64_t seed);
+/* All are in, each partition that somebody wants has one owner, who has committed all of
+ * it, and the group calls itself stable. If not, `why` says what is missing. */
+bool members_are_done(struct member *const *members, size_t n, char why[static 200]);

@@ -13,7 +13,7 @@
 #include "broker/core/request.h"
 #include "tests/sim/world.h"
 
-enum { BROKERS_MAX = 5, CLIENTS_MAX = 12, PARTIES = BROKERS_MAX + CLIENTS_MAX };
+enum { BROKERS_MAX = 5, CLIENTS_MAX = 18, PARTIES = BROKERS_MAX + CLIENTS_MAX };
 
 struct net;
 struct conn;

@@ -42,6 +42,8 @@ void oracle_topic_removed(struct oracle *o, int topic);
 void oracle_trimmed(struct oracle *o, int topic, int32_t partition, int64_t upto);
 bool oracle_may_go(const struct oracle *o, int topic); /* ever since */
 
+/* The newest metadata that any broker has; NULL while all are down. */
+const struct image *oracle_image(const struct oracle *o);
 /* The end of what is committed, as far as any broker knew. */
 int64_t oracle_committed(struct oracle *o, struct uuid topic, int32_t partition);
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct image *newest_image(const struct oracle *o)
+const struct image *oracle_image(const struct oracle *o)
 {
     const struct image *best = NULL;
 
@@ -64,7 +64,7 @@ static bool settled(struct oracle *o, const struct topic *topic, int32_t number,
 
 bool oracle_is_settled(struct oracle *o, char why[static 200])
 {
-    const struct image *image = newest_image(o);
+    const struct image *image = oracle_image(o);
     const struct topic *topic;
 
     if (image == NULL)
@@ -108,7 +108,7 @@ void oracle_finish(struct oracle *o)
 
 bool oracle_can_lose(const struct oracle *o, const struct sim_broker *b)
 {
-    const struct image *image = newest_image(o);
+    const struct image *image = oracle_image(o);
     const struct sim_partition *p;
     struct uuid topic;
 

@@ -5,6 +5,7 @@
 #include "proto/base/memory.h"
 #include "broker/core/quorum/quorum_inner.h"
 #include "tests/sim/admin.h"
+#include "tests/sim/keeper.h"
 #include "tests/sim/member.h"
 #include "tests/sim/producer.h"
 #include "tests/sim/consumer.h"
@@ -31,9 +32,11 @@ struct run {
     struct broker_hooks hooks;
     struct producer *producers[CLIENTS_MAX];
     struct consumer *consumers[CLIENTS_MAX];
+    struct keeper *keepers[CLIENTS_MAX];
     struct member *members[CLIENTS_MAX];
+    struct crew *crew;
     struct admin *admin;
-    size_t producer_count, consumer_count, member_count;
+    size_t producer_count, consumer_count, keeper_count, member_count;
     int clients;
     jmp_buf out;
 };
@@ -235,11 +238,15 @@ static void build_clients(struct run *r)
     for (int64_t i = 0; i < s->producers + s->careless; i++)
         r->producers[r->producer_count++] =
             producer_new(&r->town, r->clients++, r->o->seed, i < s->producers);
-    for (int64_t i = 0; i < s->members; i++)
-        r->members[r->member_count++] = member_new(&r->town, r->clients++, r->o->seed);
+    for (int64_t i = 0; i < s->keepers; i++)
+        r->keepers[r->keeper_count++] = keeper_new(&r->town, r->clients++, r->o->seed);
     for (int64_t i = 0; i < s->readers; i++)
         r->consumers[r->consumer_count++] =
             consumer_new(&r->town, r->clients++, r->o->seed);
+    r->crew = crew_new(&r->town);
+    for (int64_t i = 0; i < s->members; i++)
+        r->members[r->member_count++] =
+            member_new(&r->town, r->crew, r->clients++, r->o->seed);
 }
 
 /* ---- phases --------------------------------------------------------------------------
@@ -265,13 +272,13 @@ static bool is_well(struct run *r, char why[static 200])
             return false;
     if (!oracle_is_settled(r->oracle, why))
         return false;
-    for (size_t i = 0; i < r->member_count; i++)
-        if (!member_is_done(r->members[i], why))
+    for (size_t i = 0; i < r->keeper_count; i++)
+        if (!keeper_is_done(r->keepers[i], why))
             return false;
     for (size_t i = 0; i < r->consumer_count; i++)
         if (!consumer_is_done(r->consumers[i], why))
             return false;
-    return true;
+    return members_are_done(r->members, r->member_count, why);
 }
 
 /* Nothing new is begun; what was begun must end well. */

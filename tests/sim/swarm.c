@@ -49,7 +49,7 @@ static void draw_clients(struct swarm *s, struct prng *p)
     s->producers = chance_range(p, 1, 3);
     s->careless = chance_one_in(p, 3);
     s->readers = chance_range(p, 0, 2);
-    s->members = chance_one_in(p, 2) ? 0 : chance_range(p, 1, 3);
+    s->keepers = chance_one_in(p, 2) ? 0 : chance_range(p, 1, 3);
     s->admins = chance_one_in(p, 2);
     s->think_us = chance_log(p, 8000, 200000);
     s->window = chance_range(p, 1, 5);
@@ -85,6 +85,7 @@ void swarm_draw(struct swarm *s, uint64_t seed)
         s->min_in_sync = 1;
     }
     s->dark_end = chance_one_in(&p, 2);
+    s->members = chance_one_in(&p, 2) ? 0 : chance_range(&p, 1, 4);
     if (s->calm) {
         s->loss_ppm = 0;
         s->admins = 0;
