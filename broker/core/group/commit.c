@@ -54,7 +54,7 @@ static Leat__OffsetCommitResponse *blank(struct request *r,
     return a->topics != NULL ? a : NULL;
 }
 
-static enum status judge(const struct topic *t, const struct member *m,
+static enum status judge(const struct topic *t, const struct member *m, enum claim claim,
                          const Leat__OffsetPartition *row)
 {
     struct topic_partition at;
@@ -62,7 +62,7 @@ static enum status judge(const struct topic *t, const struct member *m,
     if (t == NULL || row->partition < 0 || row->partition >= t->partition_count)
         return STATUS_UNKNOWN_TOPIC_OR_PARTITION;
     at = (struct topic_partition){t->id, row->partition};
-    if (m != NULL && !member_may_commit(m, &at))
+    if (m != NULL && !member_may_commit(m, claim, &at))
         return STATUS_FENCED_MEMBER_EPOCH;
     if (row->offset < 0)
         return STATUS_OFFSET_OUT_OF_RANGE;
@@ -91,9 +91,11 @@ static void judge_topic(struct operation *op, const struct member *m,
                         struct records *records)
 {
     const struct topic *t = image_topic(op->c->o.image, bytes_of(q->name));
+    enum claim claim =
+        m != NULL ? member_claim(m, rows(op)->member_epoch) : CLAIM_CURRENT;
 
     for (size_t i = 0; i < q->n_partitions; i++) {
-        enum status st = judge(t, m, q->partitions[i]);
+        enum status st = judge(t, m, claim, q->partitions[i]);
 
         a->partitions[i]->error = st;
         if (st == STATUS_OK)

@@ -91,7 +91,16 @@ enum claim member_claim(const struct member *m, int32_t epoch)
     return epoch == m->previous_epoch ? CLAIM_PREVIOUS : CLAIM_FENCED;
 }
 
-bool member_may_commit(const struct member *m, const struct topic_partition *at)
+bool member_may_commit(const struct member *m, enum claim claim,
+                       const struct topic_partition *at)
 {
+    switch (claim) {
+    case CLAIM_CURRENT: break;
+    case CLAIM_PREVIOUS:
+        if (share_has(&m->gained, at))
+            return false;
+        break;
+    case CLAIM_FENCED: return false;
+    }
     return share_has(&m->assigned, at) || share_has(&m->revoking, at);
 }

@@ -41,5 +41,8 @@ enum claim {
 };
 
 enum claim member_claim(const struct member *m, int32_t epoch);
-/* Whether the member may commit for it: it works on it or is about to stop. */
-bool member_may_commit(const struct member *m, const struct topic_partition *at);
+/* Whether the member may commit for it under such a claim: it works on it or is about to
+ * stop, and did so under the epoch that it names. Between the two epochs the partition
+ * may have been another member's, whose commits must stand. */
+bool member_may_commit(const struct member *m, enum claim claim,
+                       const struct topic_partition *at);

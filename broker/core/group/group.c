@@ -32,6 +32,7 @@ static void member_free(struct groups *gs, struct member *m)
     share_release(&m->assigned);
     share_release(&m->revoking);
     share_release(&m->target);
+    share_release(&m->gained);
     free(m->id);
     free(m);
     gs->member_count--;
@@ -259,6 +260,15 @@ static bool any_held(const struct member *m, const struct share *s)
     return false;
 }
 
+/* What it is about to give up it has not lost yet. */
+static void note_gained(struct member *m, const struct share *assigned)
+{
+    struct share had = share_either(&m->assigned, &m->revoking);
+
+    share_replace(&m->gained, share_without(assigned, &had));
+    share_release(&had);
+}
+
 static enum status apply_assignment(struct groups *gs, const Leat__Group__Assignment *r)
 {
     struct group *g = groups_find(gs, r->group);
@@ -275,6 +285,8 @@ static enum status apply_assignment(struct groups *gs, const Leat__Group__Assign
         share_release(&revoking);
         return STATUS_CORRUPT;
     }
+    if (r->epoch > m->epoch)
+        note_gained(m, &assigned);
     share_replace(&m->assigned, assigned);
     share_replace(&m->revoking, revoking);
     m->epoch = r->epoch;

@@ -28,6 +28,7 @@ struct member {
     /* Soft. */
     struct group *group;
     struct share target;      /* what it should have, see group_settle */
+    struct share gained;      /* came with `epoch`; all of it after a snapshot */
     int64_t heard_ms;         /* last sign of life, mono */
     struct heap_node session; /* in groups.sessions: out if silent until then */
     struct heap_node release; /* in groups.releases: out if still revoking then */

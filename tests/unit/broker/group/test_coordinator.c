@@ -111,6 +111,24 @@ START_TEST(commit_needs_epoch_and_partition)
 }
 END_TEST
 
+/* A commit of long ago, under the epoch before, arrives when the partition has come back.
+ * Another member worked on it meanwhile, and what that one committed stands. */
+START_TEST(late_commit_does_not_reach_a_partition_that_came_back)
+{
+    struct worker a = {.name = "a"}, b = {.name = "b"}, before;
+
+    share(&a, &b);
+    before = a;
+    ck_assert_str_eq(scene_commit(&s, &b, "g", "orders", 3, 200), "OK");
+    scene_leave(&s, &b);
+    ck_assert_str_eq(scene_beat(&s, &a), "orders 0 1 2 3");
+    ck_assert_str_eq(scene_commit(&s, &before, "g", "orders", 3, 100),
+                     "FENCED_MEMBER_EPOCH");
+    ck_assert_str_eq(scene_commit(&s, &before, "g", "orders", 0, 7), "OK");
+    ck_assert_str_eq(scene_committed(&s, "g"), "orders/0=7 orders/3=200");
+}
+END_TEST
+
 /* The answer that told a new epoch was lost: the member reports under the one before and
  * is told again, without another step. */
 START_TEST(lost_answer_is_told_again)
@@ -562,6 +580,7 @@ int main(void)
     tcase_add_test(tc, the_other_takes_over_when_one_leaves);
     tcase_add_test(tc, zombie_is_fenced);
     tcase_add_test(tc, commit_needs_epoch_and_partition);
+    tcase_add_test(tc, late_commit_does_not_reach_a_partition_that_came_back);
     tcase_add_test(tc, lost_answer_is_told_again);
     tcase_add_test(tc, commit_is_answered_when_durable);
     tcase_add_test(tc, membership_stands_alone_in_the_line);
