@@ -381,6 +381,16 @@ void store_log_delete(struct store *s, struct log *log)
     forget(s, log);
 }
 
+void store_log_discard(struct store *s, struct log_id id)
+{
+    struct log *log = log_new(s, &id, &log_config_default);
+
+    CHECK(map_get(&s->logs, log_id_key(&id)) == NULL);
+    checkpoint_forget(&s->known, &id);
+    CHECK(map_put(&s->logs, log_id_key(&log->id), log));
+    store_log_delete(s, log);
+}
+
 struct log *store_log_restart(struct store *s, struct log *log, int64_t offset,
                               int32_t epoch)
 {

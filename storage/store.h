@@ -72,6 +72,10 @@ STATUS_MUST_CHECK enum status store_log_open(struct store *s, struct log_id id,
  */
 void store_log_delete(struct store *s, struct log *log);
 
+/* Delete a log that does not open: it may be made anew at once. Its files go in the
+ * background. */
+void store_log_discard(struct store *s, struct log_id id);
+
 /* Delete a log and begin it anew, empty, at `offset`: for a replica that is too far
  * behind its leader, or whose state came as a snapshot. `epoch` is that of the record
  * before `offset` (-1: unknown) and becomes the tail epoch, in memory. The new log is

@@ -2,6 +2,7 @@
  *
  * A store and its logs: many of them, deleted ones, a full disk, another number of shards
  * after a crash. */
+#include "storage/paths.h"
 #include "tests/unit/storage/store_scene.h"
 
 #include <check.h>
@@ -355,6 +356,64 @@ START_TEST(unknown_logs_can_be_removed)
 }
 END_TEST
 
+/* The log's first segment goes, and the model forgets what was in the log. */
+static void lose_segment(struct scene *s, unsigned n)
+{
+    const struct log_id id = scene_id(n);
+    struct model_log *m = &s->logs[n];
+    char path[PATH_BYTES];
+    struct disk_op op = {.kind = DISK_REMOVE, .path = path};
+
+    path_segment(path, &id, 0);
+    ck_assert_int_eq(disk_call(s->disk, &op), STATUS_OK);
+    while (m->count > 0)
+        free(m->batches[--m->count].bytes);
+    m->exists = false;
+    m->durable = 0;
+}
+
+/* A log of which a segment is missing does not open; the others do. Given up, it can be
+ * made anew at once, and nothing of the old one ever comes back, whatever happens next.
+ */
+START_TEST(a_log_that_does_not_open_can_be_given_up)
+{
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct scene s;
+        struct log *log;
+
+        scene_begin(&s, 100 + seed);
+        for (int i = 0; i < 30; i++) {
+            scene_append(&s, 0, 1, 3000);
+            scene_append(&s, 1, 1, 3000);
+            scene_turn(&s);
+        }
+        ck_assert_int_eq(scene_close(&s), STATUS_OK);
+        lose_segment(&s, 1);
+        ck_assert_int_eq(scene_open(&s), STATUS_OK);
+        ck_assert_int_eq(store_log_open(s.store, scene_id(1), &s.config, true, &log),
+                         STATUS_CORRUPT);
+        store_log_discard(s.store, scene_id(1));
+        scene_append(&s, 1, 1, 10);
+        scene_append(&s, 0, 1, 20);
+        if (seed % 3 == 1)
+            scene_flush(&s);
+        else
+            scene_settle(&s);
+        scene_verify(&s, 1);
+        if (seed % 2) {
+            scene_crash(&s, SIMDISK_POWER);
+            ck_assert_int_eq(scene_open(&s), STATUS_OK);
+            scene_verify_survivors(&s, 1);
+        } else {
+            scene_restart(&s);
+        }
+        scene_verify(&s, 0);
+        scene_verify(&s, 1);
+        scene_end(&s);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store");
@@ -375,6 +434,7 @@ int main(void)
     tcase_add_test(tc, another_number_of_shards_after_a_crash);
     tcase_add_test(tc, lost_checkpoint_is_made_up_for);
     tcase_add_test(tc, unknown_logs_can_be_removed);
+    tcase_add_test(tc, a_log_that_does_not_open_can_be_given_up);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
