@@ -35,6 +35,7 @@ static enum status take_broker(struct leat_reply *r, const Leat__BrokerStatus *b
     row->leaders = b->leaders;
     row->out_of_sync = b->out_of_sync;
     row->homeless = b->homeless;
+    row->faulty = b->faulty;
     return row->host && row->rack && row->state && row->version ? STATUS_OK
                                                                 : STATUS_NO_MEMORY;
 }

@@ -171,8 +171,10 @@ static struct node *node_new(const struct node_options *o, struct instant now)
     build_init(&n->build);
     n->fetchers = fetchers_new(n);
     n->isr_link = isr_link_new(n);
-    if (o->shard == 0)
+    if (o->shard == 0) {
         n->snapshot_link = snapshot_link_new(n);
+        n->shard_faults = must_zalloc(o->shards * sizeof *n->shard_faults);
+    }
     return n;
 }
 
@@ -182,6 +184,7 @@ static void node_free(struct node *n)
     fetchers_free(n->fetchers);
     if (n->snapshot_link != NULL)
         snapshot_link_free(n->snapshot_link);
+    node_release_faults(n);
     build_release(&n->build);
     heap_release(&n->timers);
     image_release(&n->image);
@@ -290,6 +293,7 @@ void node_turn_end(struct node *n, struct instant now)
         node_groups_turn(n);
         dynamic_turn(n->dynamic);
     }
+    node_faults_turn(n);
     fetchers_turn(n->fetchers, now);
     isr_link_turn(n->isr_link, now);
     store_turn_end(n->store);

@@ -202,6 +202,7 @@ static void open_member(struct node *n)
         .random = prng_split(&n->random, 4),
         .controller = ask_controller,
         .is_only_voter = ask_only_voter,
+        .faults = node_add_faults,
         .call = call,
         .changed = on_member_changed,
         .on_log = on_log,

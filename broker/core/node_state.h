@@ -3,6 +3,7 @@
  * The inside of a node, for the files that make it up and for the request handlers. */
 #pragma once
 
+#include "broker/core/cluster/log_faults.h"
 #include "broker/core/image.h"
 #include "broker/core/node.h"
 #include "broker/core/partition.h"
@@ -53,11 +54,12 @@ struct node {
     TAILQ_HEAD(, fetch) fetches_ready;  /* woken: look again at the end of the turn */
     TAILQ_HEAD(, fetch) fetches_parked; /* all that wait, woken or not */
     size_t parked;
-    size_t cold_bytes;  /* that reads from disk may bring, all together */
-    uint64_t fetches;   /* rotates who is served first */
-    uint64_t sticky;    /* rotates the partition of keyless records */
-    size_t offline;     /* partitions whose log could not be opened */
-    uint64_t producing; /* requests that wait for the disk */
+    size_t cold_bytes;   /* that reads from disk may bring, all together */
+    uint64_t fetches;    /* rotates who is served first */
+    uint64_t sticky;     /* rotates the partition of keyless records */
+    size_t offline;      /* partitions whose log could not be opened */
+    bool faults_changed; /* which ones they are, or why */
+    uint64_t producing;  /* requests that wait for the disk */
 
     /* What shard 0 told about the cluster. */
     struct cluster_view {
@@ -74,9 +76,10 @@ struct node {
     struct member_link *member;
     struct producer_ids *producer_ids;
     struct snapshot_link *snapshot_link;
-    TAILQ_HEAD(, forward) forwards; /* answers that wait for our own metadata */
-    bool leader_changed;            /* of the quorum: the controller must hear of it */
-    int64_t looked;                 /* up to where the membership has seen the image */
+    struct log_faults *shard_faults; /* per shard: logs that do not open */
+    TAILQ_HEAD(, forward) forwards;  /* answers that wait for our own metadata */
+    bool leader_changed;             /* of the quorum: the controller must hear of it */
+    int64_t looked;                  /* up to where the membership has seen the image */
     struct coordinator *coordinator;
     struct log *metadata_log;
     struct log *group_log;
@@ -91,10 +94,27 @@ void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
 void node_open_partitions(struct node *n);
 /* The image was replaced as a whole: what both know goes on, what is gone goes. */
 void node_adopt_image(struct node *n, struct image *before);
-void node_retry_partitions(struct node *n); /* those that are offline */
+/* What the metadata says of one partition, to the replica here. */
+void node_follow_partition(struct node *n, struct topic *topic, int32_t number);
+struct log_id node_log_id(const struct uuid *topic, int32_t partition);
+struct log_config node_log_config(const struct node *n, const struct topic *topic);
 void node_stop_partitions(struct node *n);
 void node_close_partitions(struct node *n);
 void node_tell_groups(struct node *n); /* what changed, once per batch of records */
+
+/* node_faults.c: replicas whose logs do not open. */
+
+/* `*why` is what it was when it was last tried, and what it is now; NULL if it is not OK.
+ */
+struct log *node_open_log(struct node *n, struct topic *topic, int32_t number,
+                          enum status *why);
+void node_note_fault(struct node *n, struct partition *p, enum status why); /* or OK */
+void node_retry_partitions(struct node *n);
+bool node_may_copy_anew(const struct node *n, const struct image_partition *ip);
+void node_copy_anew(struct node *n, struct topic *topic, int32_t number);
+void node_faults_turn(struct node *n); /* tell shard 0 what has changed */
+void node_add_faults(void *node, struct log_faults *out); /* shard 0: of all shards */
+void node_release_faults(struct node *n);
 
 /* node_groups.c: the coordinator follows its partition. */
 void node_follow_groups(struct node *n); /* the partition changed its role */

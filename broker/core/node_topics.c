@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct log_id log_id_of(const struct uuid *topic, int32_t partition)
+struct log_id node_log_id(const struct uuid *topic, int32_t partition)
 {
     struct log_id id = {.partition = partition};
 
@@ -20,7 +20,7 @@ static struct log_id log_id_of(const struct uuid *topic, int32_t partition)
     return id;
 }
 
-static struct log_config log_config_of(const struct node *n, const struct topic *topic)
+struct log_config node_log_config(const struct node *n, const struct topic *topic)
 {
     const struct topic_config *c = &topic->config;
     const struct topic_config *d = &n->o.config->topic_defaults;
@@ -40,29 +40,16 @@ static bool is_mine(const struct node *n, const struct topic *topic, int32_t num
     return node_shard_of(&topic->id, number, n->o.shards) == n->o.shard;
 }
 
-static struct log *open_log(struct node *n, struct topic *topic, int32_t number)
-{
-    const struct log_config config = log_config_of(n, topic);
-    struct log *log;
-    enum status st =
-        store_log_open(n->store, log_id_of(&topic->id, number), &config, true, &log);
-
-    if (!st)
-        return log;
-    node_log(n, LOG_LEVEL_ERROR, "partition_offline",
-             "%s/%d cannot be opened (%s); trying again every second", topic->name,
-             number, status_text(st));
-    return NULL;
-}
-
 /* A partition whose log does not open exists all the same: requests for it are told. */
 static struct partition *open_partition(struct node *n, struct topic *topic,
                                         int32_t number)
 {
-    struct log *log = open_log(n, topic, number);
+    enum status why = STATUS_OK;
+    struct log *log = node_open_log(n, topic, number, &why);
+    struct partition *p = partition_new(topic->id, number, log, &n->host);
 
-    n->offline += log == NULL;
-    return partition_new(topic->id, number, log, &n->host);
+    node_note_fault(n, p, why);
+    return p;
 }
 
 static bool is_groups(const struct node *n, const struct topic *topic)
@@ -86,14 +73,18 @@ static struct partition *open_groups(struct node *n, struct topic *topic, int32_
 static void drop_partition(struct node *n, struct image_partition *ip, enum status why)
 {
     struct partition *p = ip->local;
+    const struct log_id id = node_log_id(&p->topic_id, p->number);
     struct log *log = p->log;
     bool is_machine = p->machine != NULL;
 
     ip->local = NULL;
     partition_free(p, why);
-    n->offline -= log == NULL;
-    if (log == NULL)
+    if (log == NULL) {
+        n->offline--;
+        n->faults_changed = true;
+        store_log_discard(n->store, id);
         return;
+    }
     log_set_owner(log, NULL);
     if (!is_machine)
         store_log_delete(n->store, log);
@@ -111,7 +102,7 @@ static bool is_known(const struct node *n)
     return self != NULL && uuid_equal(self->incarnation, n->o.incarnation);
 }
 
-static void follow_partition(struct node *n, struct topic *topic, int32_t number)
+void node_follow_partition(struct node *n, struct topic *topic, int32_t number)
 {
     struct image_partition *ip = &topic->partitions[number];
     const struct partition_news news = {n->o.node_id, is_known(n), &n->image, ip,
@@ -123,33 +114,14 @@ static void follow_partition(struct node *n, struct topic *topic, int32_t number
         if (ip->local == NULL)
             ip->local = is_groups(n, topic) ? open_groups(n, topic, number)
                                             : open_partition(n, topic, number);
+        if (news.known && node_may_copy_anew(n, ip))
+            node_copy_anew(n, topic, number);
         partition_update(ip->local, &news, n->now);
     } else if (ip->local != NULL && news.known) {
         drop_partition(n, ip, STATUS_NOT_LEADER);
     }
     if (is_groups(n, topic))
         node_follow_groups(n);
-}
-
-void node_retry_partitions(struct node *n)
-{
-    struct topic *topic;
-
-    for (size_t i = 0; n->offline > 0 && (topic = map_next(&n->image.by_name, &i));) {
-        for (int32_t number = 0; number < topic->partition_count; number++) {
-            struct partition *p = topic->partitions[number].local;
-            struct log *log;
-
-            if (p == NULL || p->log != NULL)
-                continue;
-            log = open_log(n, topic, number);
-            if (log == NULL)
-                return; /* the disk has not got better */
-            partition_adopt(p, log);
-            n->offline--;
-            follow_partition(n, topic, number);
-        }
-    }
 }
 
 void node_stop_partitions(struct node *n)
@@ -172,7 +144,7 @@ static void remove_topic(struct node *n, struct topic *topic)
 
 static void configure(struct node *n, struct topic *topic)
 {
-    const struct log_config config = log_config_of(n, topic);
+    const struct log_config config = node_log_config(n, topic);
 
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct partition *p = topic->partitions[i].local;
@@ -195,7 +167,7 @@ static void trim(struct topic *topic, int32_t number, int64_t offset)
 static void follow_topic(struct node *n, struct topic *topic)
 {
     for (int32_t number = 0; number < topic->partition_count; number++)
-        follow_partition(n, topic, number);
+        node_follow_partition(n, topic, number);
 }
 
 void node_tell_groups(struct node *n)
@@ -233,7 +205,7 @@ void node_watch_image(void *ctx, enum image_change change, struct topic *topic,
             node_open_partitions(n);
         break;
     case IMAGE_PARTITION:
-        follow_partition(n, topic, partition);
+        node_follow_partition(n, topic, partition);
         note_change(n, topic);
         break;
     case IMAGE_CONFIG:

@@ -69,7 +69,9 @@ struct partition_host {
 struct partition {
     struct uuid topic_id;
     int32_t number;
-    struct log *log;         /* NULL: could not be opened */
+    struct log *log; /* NULL: could not be opened, because of `fault` */
+    enum status fault;
+    int64_t retry_ms;        /* without a log: when it is tried again */
     struct machine *machine; /* a state machine over the log that hears of it, or NULL */
     const struct partition_host *host;
     enum role role;

@@ -27,7 +27,7 @@ struct log {
     int32_t tail_epoch;
     struct epochs epochs;
     struct producers *producers;
-    bool dirty;
+    bool dirty, damaged;
     TAILQ_ENTRY(log) link;
     TAILQ_ENTRY(log) dirty_link;
 };
@@ -317,6 +317,15 @@ struct fake_media_mood *fake_media_mood(struct fake_media *m)
     return &m->mood;
 }
 
+void fake_media_damage(struct fake_media *m, const uint8_t topic[static 16], bool damaged)
+{
+    struct log *log;
+
+    TAILQ_FOREACH (log, &m->logs, link)
+        if (memcmp(log->id.topic, topic, sizeof log->id.topic) == 0)
+            log->damaged = damaged;
+}
+
 size_t fake_media_logs(const struct fake_media *m)
 {
     size_t count = 0;
@@ -398,6 +407,8 @@ enum status store_log_open(struct store *s, struct log_id id,
         return create ? STATUS_NO_SPACE : STATUS_NOT_FOUND;
     if (log == NULL)
         log = add_log(m, id);
+    if (log->damaged)
+        return STATUS_CORRUPT;
     CHECK(log->store == NULL);
     log->store = s;
     log->owner = NULL;
@@ -414,6 +425,16 @@ void store_log_delete(struct store *s, struct log *log)
             c->read->log = NULL;
     if (log->dirty)
         TAILQ_REMOVE(&s->dirty, log, dirty_link);
+    free_log(s->disk->media, log);
+}
+
+void store_log_discard(struct store *s, struct log_id id)
+{
+    struct log *log = find_log(s->disk->media, id);
+
+    if (log == NULL)
+        return;
+    CHECK(log->store == NULL);
     free_log(s->disk->media, log);
 }
 

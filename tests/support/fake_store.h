@@ -30,6 +30,9 @@ struct fake_media_mood {
 };
 
 struct fake_media_mood *fake_media_mood(struct fake_media *m);
+/* The topic's logs do not open (CORRUPT), or do again. */
+void fake_media_damage(struct fake_media *m, const uint8_t topic[static 16],
+                       bool damaged);
 /* Logs that exist. */
 size_t fake_media_logs(const struct fake_media *m);
 /* A log of some topic, as a crash in the middle of a deletion may leave it. */

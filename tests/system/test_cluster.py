@@ -12,7 +12,7 @@ import signal
 import time
 import unittest
 
-from leat_cluster import CHANCE, ClusterTest
+from leat_cluster import CHANCE, ClusterTest, node_metric
 from leat_system import until
 
 SECONDS = int(os.environ.get("LEAT_CLUSTER_SECONDS", "12"))
@@ -44,6 +44,24 @@ class Cluster(ClusterTest):
             self.wait_or_end(client, CHANCE.uniform(0, 1))
         print(f"{kills} kills")
         self.end(cluster, client)
+
+    def test_damaged_logs_are_copied_anew(self):
+        """Files are gone; the broker serves all else, and the others what it lacks."""
+        cluster, client = self.begin()
+        self.wait_or_end(client, 4)
+        node = cluster.node(2)
+        node.stop()
+        own = "0" * 31  # the metadata, the groups
+        segments = [f for f in node.data.glob("logs/*/*.log")
+                    if not f.parent.name.startswith(own)]
+        self.assertGreaterEqual(len(segments), PARTITIONS)
+        for segment in segments:
+            segment.unlink()
+        node.start()
+        until(lambda: cluster.in_sync("torture"), 30, "copied anew")
+        until(lambda: node_metric(node, "leat_replicas_offline") == 0, 5, "all logs are open")
+        self.end(cluster, client)
+        self.assertIn("replica_copied_anew", node.log())
 
     def test_all_killed_at_once(self):
         """R2: the whole cluster dies and comes back in any order."""

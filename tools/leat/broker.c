@@ -32,8 +32,9 @@ void brokers_print(const struct output *o, const leat_reply *reply, int32_t only
         {"controller", COLUMN_BOOL}, {"leaders", COLUMN_NUMBER},
         {"replicas", COLUMN_NUMBER}, {"out_of_sync", COLUMN_NUMBER},
         {"version", COLUMN_TEXT},    {"homeless", COLUMN_NUMBER},
+        {"faulty", COLUMN_NUMBER},
     };
-    struct table *t = table_new(o, columns, 12);
+    struct table *t = table_new(o, columns, 13);
     const leat_broker_row *row;
 
     for (size_t at = 0; (row = leat_reply_broker_state(reply, at)) != NULL; at++) {
@@ -57,6 +58,7 @@ void brokers_print(const struct output *o, const leat_reply *reply, int32_t only
             table_number(t, (int64_t)row->homeless);
         else
             table_absent(t);
+        table_number(t, (int64_t)row->faulty);
     }
     table_print(t, "no broker has registered");
 }

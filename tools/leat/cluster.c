@@ -26,7 +26,7 @@ static bool is_healthy(const leat_reply *brokers, const leat_cluster_health *h)
     size_t absent = 0;
 
     for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
-        absent += strcmp(row->state, "active") != 0;
+        absent += strcmp(row->state, "active") != 0 || row->faulty > 0;
     return is_sound(h) && h->under_replicated == 0 && absent == 0;
 }
 
@@ -49,6 +49,12 @@ static void print_health(const leat_reply *brokers, const leat_cluster_health *h
             printf("  broker %d is silent: start it, or check its network; if it is gone "
                    "for good, 'leat broker drain %d'\n",
                    row->node_id, row->node_id);
+    for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
+        if (row->faulty > 0)
+            printf("  broker %d has %" PRIu64
+                   " replicas whose logs do not open; replica_damaged and "
+                   "replica_offline in its log name them and say what to do\n",
+                   row->node_id, row->faulty);
     for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
         if (row->draining && row->homeless > 0)
             printf("  broker %d is being drained, but %" PRIu64

@@ -91,20 +91,44 @@ struct session *controller_session(struct controller *c, int32_t node_id)
     memmove(&c->sessions[at + 1], &c->sessions[at],
             (c->session_count - at) * sizeof *c->sessions);
     c->session_count++;
-    c->sessions[at] = (struct session){node_id, c->now.mono_ms, -1};
+    c->sessions[at] = (struct session){node_id, c->now.mono_ms, -1, {0}};
     return &c->sessions[at];
+}
+
+static void forget_sessions(struct controller *c)
+{
+    for (size_t i = 0; i < c->session_count; i++)
+        log_faults_release(&c->sessions[i].faults);
+    c->session_count = 0;
+}
+
+static void add_faulty(const struct controller *c, const struct topic *topic,
+                       const struct image_partition *p, struct elect_rules *r)
+{
+    int32_t number = (int32_t)(p - topic->partitions);
+
+    for (size_t i = 0; i < c->session_count; i++) {
+        const struct session *s = &c->sessions[i];
+
+        if (log_faults_find(&s->faults, topic->id, number) != NULL &&
+            image_has(p->replicas, p->replica_count, s->node_id))
+            r->faulty[r->faulty_count++] = s->node_id;
+    }
 }
 
 struct elect_rules controller_elect_rules(const struct controller *c,
                                           const struct topic *topic,
                                           const struct image_partition *p)
 {
-    return (struct elect_rules){
+    struct elect_rules r = {
         .image = c->o.image,
         .min_in_sync = partition_min_in_sync(topic, p),
         .unclean = topic_config_get(&topic->config, &c->o.config->topic_defaults,
                                     TOPIC_KEY_UNCLEAN_ELECTION) != 0,
     };
+
+    add_faulty(c, topic, p, &r);
+    return r;
 }
 
 void controller_each(const struct controller *c, struct change *change,
@@ -196,6 +220,7 @@ struct controller *controller_new(const struct controller_options *o)
 void controller_free(struct controller *c)
 {
     CHECK(c->tasks == 0);
+    forget_sessions(c);
     free(c->sessions);
     free(c);
 }
@@ -214,7 +239,7 @@ void controller_leader_changed(struct controller *c, struct instant now)
     if (active == c->active)
         return;
     c->active = active;
-    c->session_count = 0;
+    forget_sessions(c);
     c->seen = c->gauged = -1;
     c->look_ms = now.mono_ms;
     c->balance_ms = active

@@ -8,12 +8,14 @@
 #include "broker/core/api/api.h"
 #include "broker/core/cluster/controller.h"
 #include "broker/core/cluster/elect.h"
+#include "broker/core/cluster/log_faults.h"
 
 /* A broker as the controller hears it. Soft. */
 struct session {
     int32_t node_id;
     int64_t heard_ms;
     int64_t applied;
+    struct log_faults faults; /* by its newest heartbeat */
 };
 
 struct task;

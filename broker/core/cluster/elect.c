@@ -91,7 +91,8 @@ void draft_init(struct draft *d, const struct image_partition *now)
 
 static bool is_active(const struct elect_rules *r, int32_t id)
 {
-    return id != r->gone && (id == r->come || image_is_active(r->image, id));
+    return id != r->gone && !image_has(r->faulty, r->faulty_count, id) &&
+           (id == r->come || image_is_active(r->image, id));
 }
 
 /* The in-sync replicas become these. Below the minimum nothing is committed, so those who
@@ -142,6 +143,21 @@ void draft_leave(struct draft *d, int32_t node_id, bool lost, const struct elect
         set_remove(p->eligible, &p->eligible_count, node_id);
     if (p->leader == node_id)
         lose_leader(d);
+}
+
+static bool others_hold_all(const struct image_partition *p, int32_t node_id)
+{
+    size_t holders = p->in_sync_count + p->eligible_count;
+
+    return holders > (size_t)(image_has(p->in_sync, p->in_sync_count, node_id) ||
+                              image_has(p->eligible, p->eligible_count, node_id));
+}
+
+void draft_fail(struct draft *d, int32_t node_id, bool damaged,
+                const struct elect_rules *r)
+{
+    MARK("replica with a log that does not open");
+    draft_leave(d, node_id, damaged && others_hold_all(&d->p, node_id), r);
 }
 
 void draft_in_sync(struct draft *d, const int32_t *in_sync, size_t count,

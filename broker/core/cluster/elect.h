@@ -27,6 +27,8 @@ struct elect_rules {
     int32_t gone;              /* a broker to be taken as not active; 0: none */
     int32_t come;              /* and one to be taken as active */
     bool unclean;              /* accept loss if nothing else leads */
+    int32_t faulty[PARTITION_REPLICAS_MAX]; /* active, but their logs do not open */
+    size_t faulty_count;
 };
 
 /* How many must be in sync for a commit: the topic's min.insync.replicas, 1 if it has
@@ -42,6 +44,11 @@ void draft_init(struct draft *d, const struct image_partition *now);
  * eligible either. */
 void draft_leave(struct draft *d, int32_t node_id, bool lost,
                  const struct elect_rules *r);
+/* Its log does not open. As long as somebody else could lead, a damaged one is lost; the
+ * last that could stays eligible whatever its log is like, for what can be saved of the
+ * records is there: an operator may bring the files back (reliability B4). */
+void draft_fail(struct draft *d, int32_t node_id, bool damaged,
+                const struct elect_rules *r);
 /* The leader proposed these. */
 void draft_in_sync(struct draft *d, const int32_t *in_sync, size_t count,
                    const struct elect_rules *r);

@@ -7,8 +7,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { RETRY_LEAST_MS = 50, RETRY_MOST_MS = 1000, ANSWER_BYTES = 4096 };
+enum {
+    RETRY_LEAST_MS = 50,
+    RETRY_MOST_MS = 1000,
+    ANSWER_BYTES = 4096,
+    FAULTS_TOLD = 4096
+};
 
 /* How much of a session may pass unheard before a broker stops believing in itself. */
 enum { LEASE_PERCENT = 90 };
@@ -27,7 +33,9 @@ struct member_link {
     int64_t retry_ms;  /* the next pause after a failure */
     int64_t sent_ms;   /* of the call under way */
     bool calling;
-    bool alone; /* by the image when it was last looked at */
+    bool alone;   /* by the image when it was last looked at */
+    bool news;    /* of logs, to be told with the next heartbeat, without delay */
+    bool telling; /* the call under way does */
     bool leaving, may_stop, stopped;
     struct peer_call call;
 };
@@ -159,12 +167,14 @@ static void on_heard(struct peer_call *call)
         const Leat__BrokerHeartbeatResponse *a = answer;
 
         heard(m, a->applied_offset);
-        m->due_ms = m->now.mono_ms + m->o.heartbeat_ms;
+        m->due_ms = m->now.mono_ms + (m->news ? 0 : m->o.heartbeat_ms);
         m->may_stop = a->may_stop;
         m->o.changed(m->o.ctx);
     } else if (st == STATUS_STALE_BROKER_EPOCH) {
+        m->news |= m->telling;
         forget_registration(m);
     } else {
+        m->news |= m->telling;
         try_later(m);
     }
     arena_release(&arena);
@@ -198,15 +208,49 @@ static void send_registration(struct member_link *m)
     send(m, RPC_REGISTER_BROKER, &q.base, on_registered);
 }
 
+/* Those behind the first so many are told when some of these open again. */
+static void add_faults(struct member_link *m, Leat__BrokerHeartbeatRequest *q,
+                       struct arena *arena)
+{
+    struct log_faults faults = {0};
+    size_t count;
+
+    m->o.faults(m->o.ctx, &faults);
+    count = faults.count < FAULTS_TOLD ? faults.count : FAULTS_TOLD;
+    q->faults = arena_alloc(arena, count * sizeof(void *));
+    CHECK(q->faults != NULL);
+    for (size_t i = 0; i < count; i++) {
+        const struct log_fault *f = &faults.list[i];
+        Leat__ReplicaFault *told = arena_alloc(arena, sizeof *told);
+
+        CHECK(told != NULL);
+        leat__replica_fault__init(told);
+        told->topic_id.data = arena_alloc(arena, UUID_BYTES);
+        CHECK(told->topic_id.data != NULL);
+        memcpy(told->topic_id.data, f->topic_id.id, UUID_BYTES);
+        told->topic_id.len = UUID_BYTES;
+        told->partition = f->partition;
+        told->damaged = f->damaged;
+        q->faults[q->n_faults++] = told;
+    }
+    log_faults_release(&faults);
+}
+
 static void send_heartbeat(struct member_link *m)
 {
     Leat__BrokerHeartbeatRequest q = LEAT__BROKER_HEARTBEAT_REQUEST__INIT;
+    struct arena arena;
 
     q.node_id = m->o.node_id;
     q.broker_epoch = m->epoch;
     q.applied_offset = m->o.image->applied;
     q.want_stop = m->leaving;
+    arena_init(&arena, 0);
+    add_faults(m, &q, &arena);
+    m->telling = m->news;
+    m->news = false;
     send(m, RPC_BROKER_HEARTBEAT, &q.base, on_heard);
+    arena_release(&arena);
 }
 
 static void run(struct member_link *m)
@@ -255,6 +299,14 @@ void member_link_controller_changed(struct member_link *m, struct instant now)
     run(m);
 }
 
+void member_link_faults_changed(struct member_link *m, struct instant now)
+{
+    m->now = now;
+    m->news = true;
+    m->due_ms = now.mono_ms;
+    run(m);
+}
+
 void member_link_tick(struct member_link *m, struct instant now)
 {
     m->now = now;
@@ -266,7 +318,7 @@ int64_t member_link_deadline(const struct member_link *m)
     struct endpoint at;
 
     if (m->calling || m->stopped || m->o.controller(m->o.ctx, &at) < 0 ||
-        (m->epoch < 0 && m->leaving) || (m->alone && !m->leaving))
+        (m->epoch < 0 && m->leaving) || (m->alone && !m->leaving && !m->news))
         return INT64_MAX;
     return m->due_ms;
 }

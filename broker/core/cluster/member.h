@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "broker/core/cluster/log_faults.h"
 #include "broker/core/image.h"
 #include "broker/core/request.h"
 #include "proto/base/prng.h"
@@ -29,6 +30,8 @@ struct member_options {
     int32_t (*controller)(void *ctx, struct endpoint *at);
     /* The quorum consists of this broker. */
     bool (*is_only_voter)(void *ctx);
+    /* Add the replicas here whose logs do not open. */
+    void (*faults)(void *ctx, struct log_faults *out);
     /* node_call on the node. */
     void (*call)(void *ctx, struct peer_call *c);
     /* This broker was registered, fenced, unfenced, or may stop now. */
@@ -45,6 +48,8 @@ void member_link_free(struct member_link *m);
 void member_link_controller_changed(struct member_link *m, struct instant now);
 /* Records were applied: look whether something follows. */
 void member_link_look(struct member_link *m, struct instant now);
+/* Other logs than before do not open: the controller should know at once. */
+void member_link_faults_changed(struct member_link *m, struct instant now);
 void member_link_tick(struct member_link *m, struct instant now);
 int64_t member_link_deadline(const struct member_link *m);
 

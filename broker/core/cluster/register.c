@@ -92,6 +92,7 @@ static void finish_registration(struct task *t)
         return;
     }
     controller_session(c, b->node_id)->heard_ms = c->now.mono_ms;
+    log_faults_release(&controller_session(c, b->node_id)->faults);
     reg->answer.broker_epoch = b->epoch;
     request_answer(t->request, &reg->answer.base);
 }
@@ -133,6 +134,7 @@ void handle_registration(struct controller *c, struct request *r)
 struct heartbeat {
     struct task task;
     const Leat__BrokerHeartbeatRequest *q;
+    bool faults_changed;
     Leat__BrokerHeartbeatResponse answer;
 };
 
@@ -144,18 +146,29 @@ static const struct image_broker *known(const struct controller *c,
     return b != NULL && b->epoch == q->broker_epoch ? b : NULL;
 }
 
-/* Somebody who could lead is back. */
+struct welcome {
+    int32_t node_id;
+    bool comes; /* it is about to be active */
+    const struct log_faults *faults;
+};
+
+/* Somebody who could lead is back, or some of its logs open or do not open any more. */
 static void welcome(const struct controller *c, struct change *change,
                     struct topic *topic, int32_t number, void *ctx)
 {
+    const struct welcome *w = ctx;
     const struct image_partition *p = &topic->partitions[number];
-    struct elect_rules rules = controller_elect_rules(c, topic, p);
+    const struct log_fault *f = log_faults_find(w->faults, topic->id, number);
+    struct elect_rules rules;
     struct draft d;
 
-    if (p->leader >= 0)
+    if (p->leader >= 0 && f == NULL)
         return;
+    rules = controller_elect_rules(c, topic, p);
+    rules.come = w->comes ? w->node_id : 0;
     draft_init(&d, p);
-    rules.come = *(const int32_t *)ctx;
+    if (f != NULL)
+        draft_fail(&d, w->node_id, f->damaged, &rules);
     draft_elect(&d, &rules);
     controller_put(change, topic, number, &d);
 }
@@ -195,18 +208,23 @@ static enum status decide_heartbeat(struct task *t, struct change *change)
     struct controller *c = t->controller;
     const struct image_broker *b = known(c, h->q);
     int32_t id = h->q->node_id;
+    struct welcome w = {.node_id = id};
 
     if (b == NULL)
         return STATUS_STALE_BROKER_EPOCH;
-    if (wants_to_serve(h, b)) {
+    w.comes = wants_to_serve(h, b);
+    w.faults = &controller_session(c, id)->faults;
+    if (w.comes) {
         change_broker_state(change, id, BROKER_ACTIVE, b->draining);
-        controller_each(c, change, welcome, &id);
+        controller_each(c, change, welcome, &w);
     } else if (h->q->want_stop && b->state == BROKER_ACTIVE) {
         change_broker_state(change, id, BROKER_STOPPING, b->draining);
         controller_each(c, change, relieve, &id);
     } else if (h->q->want_fence && b->state != BROKER_FENCED) {
         controller_each(c, change, silence, &id);
         change_broker_state(change, id, BROKER_FENCED, b->draining);
+    } else if (h->faults_changed) {
+        controller_each(c, change, welcome, &w);
     }
     return STATUS_OK;
 }
@@ -241,6 +259,29 @@ static void finish_heartbeat(struct task *t)
     request_answer(t->request, &h->answer.base);
 }
 
+/* What the broker says of its logs takes the place of what it said before. */
+static enum status hear_faults(struct session *s, const Leat__BrokerHeartbeatRequest *q,
+                               bool *changed)
+{
+    struct log_faults heard = {0};
+
+    for (size_t i = 0; i < q->n_faults; i++) {
+        const Leat__ReplicaFault *f = q->faults[i];
+        struct log_fault fault = {.partition = f->partition, .damaged = f->damaged};
+
+        if (!uuid_from((struct bytes){f->topic_id.data, f->topic_id.len},
+                       &fault.topic_id)) {
+            log_faults_release(&heard);
+            return STATUS_INVALID_REQUEST;
+        }
+        log_faults_add(&heard, fault);
+    }
+    *changed = !log_faults_equal(&heard, &s->faults);
+    log_faults_release(&s->faults);
+    s->faults = heard;
+    return STATUS_OK;
+}
+
 void handle_heartbeat(struct controller *c, struct request *r)
 {
     const Leat__BrokerHeartbeatRequest *q = REQUEST_AS(Leat__BrokerHeartbeatRequest, r);
@@ -259,13 +300,18 @@ void handle_heartbeat(struct controller *c, struct request *r)
     s = controller_session(c, q->node_id);
     s->heard_ms = c->now.mono_ms;
     s->applied = q->applied_offset;
+    if (hear_faults(s, q, &h->faults_changed)) {
+        request_refuse(r, STATUS_INVALID_REQUEST, "a topic's id makes no sense");
+        return;
+    }
     leat__broker_heartbeat_response__init(&h->answer);
     h->q = q;
     h->task.controller = c;
     h->task.request = r;
     h->task.decide = decide_heartbeat;
     h->task.finish = finish_heartbeat;
-    if (wants_to_serve(h, b) || (q->want_stop && b->state == BROKER_ACTIVE) ||
+    if (wants_to_serve(h, b) || h->faults_changed ||
+        (q->want_stop && b->state == BROKER_ACTIVE) ||
         (q->want_fence && b->state != BROKER_FENCED))
         task_start(c, r, &h->task);
     else

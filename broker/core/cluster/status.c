@@ -10,36 +10,47 @@ struct counts {
     uint64_t partitions, leaderless, offline, under_replicated, under_min, moving;
 };
 
-static bool anybody_could_lead(const struct image *image, const struct image_partition *p)
+static bool anybody_could_lead(const struct elect_rules *r, const int32_t *set,
+                               size_t count)
 {
-    for (size_t i = 0; i < p->in_sync_count; i++)
-        if (image_is_active(image, p->in_sync[i]))
-            return true;
-    for (size_t i = 0; i < p->eligible_count; i++)
-        if (image_is_active(image, p->eligible[i]))
+    for (size_t i = 0; i < count; i++)
+        if (image_is_active(r->image, set[i]) &&
+            !image_has(r->faulty, r->faulty_count, set[i]))
             return true;
     return false;
 }
 
-static void count_partition(const struct image *image, const struct topic *topic,
+static bool is_offline(const struct controller *c, const struct topic *topic,
+                       const struct image_partition *p)
+{
+    struct elect_rules r;
+
+    if (p->leader >= 0)
+        return false;
+    r = controller_elect_rules(c, topic, p);
+    return !anybody_could_lead(&r, p->in_sync, p->in_sync_count) &&
+           !anybody_could_lead(&r, p->eligible, p->eligible_count);
+}
+
+static void count_partition(const struct controller *c, const struct topic *topic,
                             const struct image_partition *p, struct counts *out)
 {
     out->partitions++;
     out->leaderless += p->leader < 0;
-    out->offline += p->leader < 0 && !anybody_could_lead(image, p);
+    out->offline += is_offline(c, topic, p);
     out->under_replicated += p->in_sync_count < p->replica_count - p->adding_count;
     out->under_min += (int32_t)p->in_sync_count < partition_min_in_sync(topic, p);
     out->moving += p->adding_count > 0 || p->removing_count > 0;
 }
 
-static struct counts count_all(const struct image *image)
+static struct counts count_all(const struct controller *c)
 {
     struct counts out = {0};
     const struct topic *topic;
 
-    for (size_t i = 0; (topic = map_next(&image->by_name, &i));)
+    for (size_t i = 0; (topic = map_next(&c->o.image->by_name, &i));)
         for (int32_t n = 0; n < topic->partition_count; n++)
-            count_partition(image, topic, &topic->partitions[n], &out);
+            count_partition(c, topic, &topic->partitions[n], &out);
     return out;
 }
 
@@ -54,7 +65,7 @@ void controller_gauges(const struct controller *c)
         fenced += c->o.image->brokers[i].state == BROKER_FENCED;
     }
     if (c->active)
-        counts = count_all(c->o.image);
+        counts = count_all(c);
     metric_set(m, METRIC_BROKERS_ACTIVE, active);
     metric_set(m, METRIC_BROKERS_FENCED, fenced);
     metric_set(m, METRIC_LEADERLESS, counts.leaderless);
@@ -111,6 +122,7 @@ static void describe(const struct controller *c, const struct image_broker *b,
                      : b->node_id == c->o.node_id ? 0
                                                   : c->now.mono_ms - s->heard_ms;
     out->applied_offset = s ? s->applied : -1;
+    out->faulty = s ? s->faults.count : 0;
     out->software_version = b->version;
     out->voter = quorum_is_voter(c->o.quorum, b->node_id);
     count_of_broker(c->o.image, b->node_id, out);
@@ -121,7 +133,7 @@ void handle_describe_cluster(struct controller *c, struct request *r)
     const struct image *image = c->o.image;
     Leat__DescribeClusterResponse *a =
         ANSWER_NEW(Leat__DescribeClusterResponse, leat__describe_cluster_response, r);
-    struct counts counts = count_all(image);
+    struct counts counts = count_all(c);
     struct endpoint at;
 
     if (a != NULL)

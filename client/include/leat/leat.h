@@ -553,6 +553,7 @@ typedef struct leat_broker_row { /* one row per registered broker, up or not */
     int64_t silent_ms; /* since its last heartbeat; -1: unknown */
     uint64_t replicas, leaders, out_of_sync;
     uint64_t homeless; /* replicas that no other broker could take now */
+    uint64_t faulty;   /* replicas whose logs do not open; 0 while it is silent */
 } leat_broker_row;
 
 /* Counts over the whole cluster. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The life of a partition's record, from seeds: brokers fall silent, come back, lose
- * their disks; leaders propose who is in sync; operators move replicas and think better
- * of it. Beside it we keep what the record only speaks about: what each broker really
- * has. Whoever is in sync or eligible must have everything that was ever committed,
- * whatever happens, so no election without consent can lose a record (KIP-966). */
+ * their disks; logs break and open again; leaders propose who is in sync; operators move
+ * replicas and think better of it. Beside it we keep what the record only speaks about:
+ * what each broker really has. Whoever is in sync or eligible must have everything that
+ * was ever committed, whatever happens, so no election without consent can lose a record
+ * (KIP-966). */
 #include "broker/core/cluster/elect.h"
 #include "proto/base/prng.h"
 
@@ -18,6 +19,7 @@ static struct image_broker brokers[BROKERS];
 static struct image image;
 static struct draft record; /* only its `p` counts */
 static bool has_all[BROKERS + 1];
+static bool broken[BROKERS + 1]; /* its log does not open */
 static int32_t minimum;
 static struct prng prng;
 static char story[64];
@@ -41,7 +43,12 @@ static int32_t effective_minimum(void)
 
 static struct elect_rules rules(void)
 {
-    return (struct elect_rules){.image = &image, .min_in_sync = effective_minimum()};
+    struct elect_rules r = {.image = &image, .min_in_sync = effective_minimum()};
+
+    for (int32_t id = 1; id <= BROKERS; id++)
+        if (broken[id])
+            r.faulty[r.faulty_count++] = id;
+    return r;
 }
 
 static bool in_sync(int32_t id)
@@ -78,8 +85,9 @@ static void check_record(void)
         require(!in_sync(id) || !eligible(id), "is in sync and eligible", id);
         require(replica(id) || (!in_sync(id) && !eligible(id)), "is a stranger", id);
     }
-    require(p->leader < 0 || (in_sync(p->leader) && is_active(p->leader)), "cannot lead",
-            p->leader);
+    require(p->leader < 0 ||
+                (in_sync(p->leader) && is_active(p->leader) && !broken[p->leader]),
+            "cannot lead", p->leader);
     require(p->replica_count > p->adding_count, "and nobody else is left", p->leader);
     require(p->in_sync_count + p->eligible_count > 0, "and nobody could lead", p->leader);
 }
@@ -88,7 +96,7 @@ static void check_record(void)
 static void check_led(void)
 {
     for (int32_t id = 1; id <= BROKERS && record.p.leader < 0; id++)
-        require(!is_active(id) || (!in_sync(id) && !eligible(id)),
+        require(!is_active(id) || broken[id] || (!in_sync(id) && !eligible(id)),
                 "could lead, and nobody does", id);
 }
 
@@ -108,6 +116,8 @@ static void commit_record(struct draft *d)
     draft_init(&record, &d->p);
     for (int32_t id = 1; id <= BROKERS; id++)
         has_all[id] = has_all[id] && replica(id); /* a removed replica is deleted */
+    for (int32_t id = 1; id <= BROKERS; id++)
+        broken[id] = broken[id] && replica(id);
     check_record();
 }
 
@@ -127,17 +137,54 @@ static void falls_silent(int32_t id)
     commit_record(&d);
 }
 
+static bool others_have_all(int32_t id)
+{
+    for (int32_t other = 1; other <= BROKERS; other++)
+        if (other != id && (in_sync(other) || eligible(other)))
+            return true;
+    return false;
+}
+
+/* Damaged, or the disk is short of something. Of the last who has all an operator brings
+ * the files back. */
+static void log_breaks(int32_t id)
+{
+    bool damaged = prng_below(&prng, 2) > 0;
+    struct elect_rules r;
+    struct draft d;
+
+    broken[id] = true;
+    has_all[id] &= !damaged || !others_have_all(id);
+    r = rules();
+    draft_init(&d, &record.p);
+    draft_fail(&d, id, damaged, &r);
+    draft_elect(&d, &r);
+    commit_record(&d);
+    check_led();
+}
+
+static void log_opens(int32_t id)
+{
+    struct elect_rules r;
+    struct draft d;
+
+    broken[id] = false;
+    r = rules();
+    draft_init(&d, &record.p);
+    draft_elect(&d, &r);
+    commit_record(&d);
+    check_led();
+}
+
 /* As long as somebody else has all; else nothing could go on. */
 static void loses_its_disk(int32_t id)
 {
     struct elect_rules r = rules();
-    bool others = false;
     struct draft d;
 
-    for (int32_t other = 1; other <= BROKERS; other++)
-        others |= other != id && (in_sync(other) || eligible(other));
-    if (!others)
+    if (!others_have_all(id))
         return;
+    broken[id] = false;
     brokers[id - 1].state = BROKER_FENCED;
     has_all[id] = false;
     draft_init(&d, &record.p);
@@ -183,7 +230,7 @@ static void leader_proposes(void)
         int32_t id = record.p.replicas[i];
 
         if (id == record.p.leader ||
-            (has_all[id] && is_active(id) && prng_below(&prng, 3) > 0))
+            (has_all[id] && is_active(id) && !broken[id] && prng_below(&prng, 3) > 0))
             wanted[count++] = id;
     }
     draft_init(&d, &record.p);
@@ -238,7 +285,7 @@ static void step(void)
 {
     int32_t id = some_broker();
 
-    switch (prng_below(&prng, 12)) {
+    switch (prng_below(&prng, 14)) {
     case 0:
     case 1:
         if (is_active(id))
@@ -251,13 +298,22 @@ static void step(void)
             comes_back(id);
         break;
     case 5: /* catches up with the leader */
-        has_all[id] |= record.p.leader >= 0 && is_active(id) && replica(id);
+        has_all[id] |=
+            record.p.leader >= 0 && is_active(id) && replica(id) && !broken[id];
         break;
     case 6: moves(); break;
     case 7: move_ends(false); break;
     case 8: move_ends(true); break;
     case 9: goes_home(); break;
     case 10: commits(); break;
+    case 11:
+        if (replica(id))
+            log_breaks(id);
+        break;
+    case 12:
+        if (broken[id])
+            log_opens(id);
+        break;
     default: leader_proposes(); break;
     }
 }
@@ -279,6 +335,7 @@ static void begin(int seed)
     for (int32_t id = 1; id <= BROKERS; id++) {
         brokers[id - 1] = (struct image_broker){.node_id = id, .state = BROKER_ACTIVE};
         has_all[id] = id <= 3;
+        broken[id] = false;
     }
     minimum = 1 + (int32_t)prng_below(&prng, 3);
     draft_init(&record, &p);
@@ -344,6 +401,58 @@ START_TEST(an_outsider_leads_only_where_loss_is_accepted)
 }
 END_TEST
 
+/* A damaged log is lost where another one is whole; the last one waits for its files, and
+ * nobody who lacks some takes its place. */
+START_TEST(the_last_whole_log_is_waited_for_even_if_it_does_not_open)
+{
+    struct elect_rules r;
+    struct draft d;
+
+    begin(1);
+    minimum = 2;
+    set_record(2, 0, 1);
+    broken[1] = true;
+    r = rules();
+    draft_init(&d, &record.p);
+    draft_fail(&d, 1, true, &r);
+    draft_elect(&d, &r);
+    ck_assert_int_eq(d.p.leader, 2);
+    ck_assert_uint_eq(d.p.eligible_count, 0);
+
+    broken[2] = true;
+    r = rules();
+    draft_fail(&d, 2, true, &r);
+    draft_elect(&d, &r);
+    ck_assert_int_eq(d.p.leader, -1);
+    ck_assert(image_has(d.p.eligible, d.p.eligible_count, 2));
+
+    broken[1] = broken[2] = false;
+    r = rules();
+    draft_elect(&d, &r);
+    ck_assert_int_eq(d.p.leader, 2);
+}
+END_TEST
+
+/* One that may open later is like one that is silent: eligible while too few are in sync.
+ */
+START_TEST(a_log_that_may_open_later_stays_eligible)
+{
+    struct elect_rules r;
+    struct draft d;
+
+    begin(1);
+    minimum = 2;
+    set_record(2, 0, 1);
+    broken[1] = true;
+    r = rules();
+    draft_init(&d, &record.p);
+    draft_fail(&d, 1, false, &r);
+    draft_elect(&d, &r);
+    ck_assert_int_eq(d.p.leader, 2);
+    ck_assert(image_has(d.p.eligible, d.p.eligible_count, 1));
+}
+END_TEST
+
 /* Only a replica that a move brought holds everything: no other target may drop it. */
 START_TEST(another_target_does_not_drop_the_last_who_has_all)
 {
@@ -397,6 +506,8 @@ int main(void)
     tcase_set_timeout(life, 60);
     tcase_add_loop_test(life, nobody_leads_who_lacks_what_was_committed, 0, 10);
     tcase_add_test(scenes, an_outsider_leads_only_where_loss_is_accepted);
+    tcase_add_test(scenes, the_last_whole_log_is_waited_for_even_if_it_does_not_open);
+    tcase_add_test(scenes, a_log_that_may_open_later_stays_eligible);
     tcase_add_test(scenes, another_target_does_not_drop_the_last_who_has_all);
     tcase_add_test(scenes, consent_to_loss_costs_nothing_while_somebody_has_all);
     suite_add_tcase(suite, life);

@@ -17,6 +17,8 @@ static struct instant now;
 static int32_t controller;
 static int changes;
 static bool only_voter;
+static int32_t faults;                   /* logs that do not open */
+static size_t told_faults, told_damaged; /* by the call under way */
 
 static int32_t on_controller(void *ctx, struct endpoint *at)
 {
@@ -31,8 +33,23 @@ static bool is_only_voter(void *ctx)
 
 static void on_call(void *ctx, struct peer_call *c)
 {
+    const Leat__BrokerHeartbeatRequest *q;
+
     ck_assert_ptr_null(asked);
     asked = c;
+    told_faults = told_damaged = 0;
+    if (c->api != RPC_BROKER_HEARTBEAT)
+        return;
+    q = (const void *)c->header;
+    told_faults = q->n_faults;
+    for (size_t i = 0; i < q->n_faults; i++)
+        told_damaged += q->faults[i]->damaged ? 1 : 0;
+}
+
+static void on_faults(void *ctx, struct log_faults *out)
+{
+    for (int32_t i = 0; i < faults; i++)
+        log_faults_add(out, (struct log_fault){.partition = i, .damaged = i % 2 == 1});
 }
 
 static void on_changed(void *ctx)
@@ -54,6 +71,7 @@ static void begin(void)
         .session_ms = SESSION_MS,
         .controller = on_controller,
         .is_only_voter = is_only_voter,
+        .faults = on_faults,
         .call = on_call,
         .changed = on_changed,
         .on_log = on_log,
@@ -66,6 +84,7 @@ static void begin(void)
     asked = NULL;
     changes = 0;
     only_voter = false;
+    faults = 0;
     member = member_link_new(&o, now);
 }
 
@@ -143,6 +162,30 @@ START_TEST(registers_then_is_heard_each_heartbeat)
         answer_heartbeat(false);
     }
     ck_assert(!member_link_may_stop(member));
+}
+END_TEST
+
+/* The controller hears of a log that does not open at once, then with each heartbeat; and
+ * if the first of them did not arrive, once more as soon as it can. */
+START_TEST(logs_that_do_not_open_are_told_at_once_and_each_time)
+{
+    register_now();
+    faults = 2;
+    member_link_faults_changed(member, now);
+    ck_assert_uint_eq(told_faults, 2);
+    ck_assert_uint_eq(told_damaged, 1);
+    answer(STATUS_TIMED_OUT, NULL);
+    ck_assert_int_lt(wait_for_call(), HEARTBEAT_MS);
+    ck_assert_uint_eq(told_faults, 2);
+    answer_heartbeat(false);
+    ck_assert_int_eq(wait_for_call(), HEARTBEAT_MS);
+    ck_assert_uint_eq(told_faults, 2);
+    faults = 0;
+    member_link_faults_changed(member, now); /* while another one is under way */
+    answer_heartbeat(false);
+    ck_assert_int_eq(wait_for_call(), 0);
+    ck_assert_uint_eq(told_faults, 0);
+    answer_heartbeat(false);
 }
 END_TEST
 
@@ -282,8 +325,16 @@ START_TEST(alone_it_needs_no_heartbeats)
     now.mono_ms += 100 * SESSION_MS;
     ck_assert(member_link_is_heard(member, now));
     ck_assert_ptr_null(asked);
+    faults = 1; /* but the controller, itself, must know what it cannot lead */
+    member_link_faults_changed(member, now);
+    ck_assert_uint_eq(told_faults, 1);
+    answer(STATUS_UNREACHABLE, NULL);
+    wait_for_call();
+    answer_heartbeat(false);
+    ck_assert_int_eq(member_link_deadline(member), INT64_MAX);
     take_in(2);
     ck_assert(member_link_is_heard(member, now));
+    wait_for_call();
     answer_heartbeat(false);
     ck_assert_int_eq(wait_for_call(), HEARTBEAT_MS);
     answer(STATUS_UNREACHABLE, NULL);
@@ -315,6 +366,7 @@ int main(void)
 
     tcase_add_checked_fixture(c, begin, end);
     tcase_add_test(c, registers_then_is_heard_each_heartbeat);
+    tcase_add_test(c, logs_that_do_not_open_are_told_at_once_and_each_time);
     tcase_add_test(c, without_a_controller_it_waits_to_be_told);
     tcase_add_test(c, failed_calls_pause_ever_longer);
     tcase_add_test(c, unheard_for_most_of_a_session_it_doubts_itself);
