@@ -33,6 +33,8 @@ static void fire(struct node *n, struct timer *t)
     store_tick(n->store, n->now);
     if (n->offline > 0)
         node_retry_partitions(n);
+    if (n->quorum != NULL)
+        node_look_behind(n);
     gauges(n);
     timer_set(n, t, n->now.mono_ms + EVERY_MS);
 }

@@ -57,6 +57,10 @@ bool node_may_stop(const struct node *n);
  * what is missing and what to do. */
 bool node_is_ready(const struct node *n, char why[static 160]);
 
+/* Shard 0: each replica here was in sync, or had no leader, at one moment since the
+ * broker became ready. Stays true. `why` is for while it is ready. */
+bool node_has_caught_up(const struct node *n, char why[static 160]);
+
 /* Answer what is parked with SHUTTING_DOWN; no more requests may come. */
 void node_stop(struct node *n, struct instant now);
 /* Flush, checkpoint, close. All errands must have come home. */

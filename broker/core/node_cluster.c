@@ -53,6 +53,7 @@ static void look(struct node *n)
     if (!views_differ(&view, &n->view))
         return;
     n->view = view;
+    node_look_behind(n);
     for (unsigned shard = 1; shard < n->o.shards; shard++) {
         struct view_news *news = must_zalloc(sizeof *news);
 
@@ -301,31 +302,4 @@ bool node_may_stop(const struct node *n)
 {
     return !quorum_is_possible(n->quorum) ||
            (member_link_may_stop(n->member) && quorum_has_left(n->quorum));
-}
-
-bool node_is_ready(const struct node *n, char why[static 160])
-{
-    const struct cluster_view *v = &n->view;
-
-    why[0] = '\0';
-    if (v->controller < 0)
-        snprintf(why, 160,
-                 "no controller is known: most of the 'controllers' must be up and reach "
-                 "each other; peer.lost in the log says what is wrong");
-    else if (v->broker_epoch < 0)
-        snprintf(why, 160,
-                 "not registered with the controller, broker %d, yet: if this lasts, see "
-                 "broker_duplicate and peer.lost in the log",
-                 v->controller);
-    else if (!member_link_is_active(n->member))
-        snprintf(why, 160,
-                 "fenced until the metadata here is up to date: if this lasts, check the "
-                 "network to the controller, broker %d",
-                 v->controller);
-    else if (!v->heard)
-        snprintf(why, 160,
-                 "the controller, broker %d, does not answer: check it, and the network "
-                 "to it; peer.lost in the log says more",
-                 v->controller);
-    return why[0] == '\0';
 }

@@ -31,6 +31,8 @@ struct timer {
 void timer_set(struct node *n, struct timer *t, int64_t at_ms);
 void timer_stop(struct node *n, struct timer *t);
 
+enum { BEHIND_NAME = 40 };
+
 struct node {
     struct node_options o;
     struct instant now;
@@ -81,6 +83,9 @@ struct node {
     bool leader_changed;             /* of the quorum: the controller must hear of it */
     int64_t looked;                  /* up to where the membership has seen the image */
     struct coordinator *coordinator;
+    bool caught_up; /* once, since the start */
+    size_t behind;  /* replicas here that were not in sync when last looked at */
+    char behind_first[BEHIND_NAME + 12];
     struct log *metadata_log;
     struct log *group_log;
     struct dynamic *dynamic;
@@ -101,6 +106,9 @@ struct log_config node_log_config(const struct node *n, const struct topic *topi
 void node_stop_partitions(struct node *n);
 void node_close_partitions(struct node *n);
 void node_tell_groups(struct node *n); /* what changed, once per batch of records */
+
+/* node_ready.c, shard 0: now and then, and when the cluster has taken it in. */
+void node_look_behind(struct node *n);
 
 /* node_faults.c: replicas whose logs do not open. */
 

@@ -69,6 +69,7 @@ struct broker {
 /* ---- the operators' port -------------------------------------------------------------
  */
 
+/* For whoever restarts brokers one after the other: serving, and whole again. */
 static bool is_ready(void *ctx, char why[static 160])
 {
     const struct broker *b = ctx;
@@ -81,20 +82,24 @@ static bool is_ready(void *ctx, char why[static 160])
     if (first->not_ready[0] != '\0')
         snprintf(why, 160, "%s", first->not_ready);
     pthread_mutex_unlock(&first->why_lock);
-    return atomic_load(&first->is_ready);
+    return atomic_load(&first->is_ready) && atomic_load(&first->has_caught_up);
+}
+
+static bool is_serving(const struct broker *b)
+{
+    return b->stage == SERVING && atomic_load(&b->shards[0].is_ready);
 }
 
 static void show_metrics(void *ctx, struct writer *out)
 {
     struct broker *b = ctx;
-    char why[160];
     const struct metrics *shards[SHARDS_MAX];
     struct metrics_view view = {
         .shards = shards,
         .shard_count = b->count,
         .process = {.started_ms = b->started_ms},
         .disk = b->stage == STARTING ? "" : b->shards[0].disk_kind,
-        .ready = is_ready(b, why),
+        .ready = is_serving(b),
     };
 
     for (unsigned i = 0; i < b->count; i++)
@@ -227,7 +232,7 @@ static void on_waiting(evutil_socket_t fd, short what, void *arg)
     const struct broker *b = arg;
     char why[160], status[200];
 
-    if (b->stage != SERVING || is_ready(arg, why))
+    if (is_serving(b) || is_ready(arg, why) || b->stage != SERVING)
         return;
     SAY(INFO, "broker.waiting", why);
     snprintf(status, sizeof status, "STATUS=waiting: %s", why);

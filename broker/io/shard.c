@@ -336,6 +336,7 @@ static void publish(struct shard *s)
     const uint64_t one = 1;
     char why[160];
     bool ready = node_is_ready(s->node, why);
+    bool caught_up = ready && node_has_caught_up(s->node, why);
     bool may_stop = s->leaving && node_may_stop(s->node);
 
     if (strcmp(why, s->not_ready) != 0) {
@@ -343,6 +344,7 @@ static void publish(struct shard *s)
         memcpy(s->not_ready, why, sizeof why);
         pthread_mutex_unlock(&s->why_lock);
     }
+    atomic_store(&s->has_caught_up, caught_up);
     if (ready == atomic_load(&s->is_ready) && may_stop == atomic_load(&s->may_stop))
         return;
     atomic_store(&s->is_ready, ready);

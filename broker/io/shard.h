@@ -59,8 +59,8 @@ struct shard {
     _Atomic int64_t
         turned_ms; /* when the last turn began, by the clock that never jumps */
     atomic_size_t sent, received; /* errands, ever */
-    /* Shard 0: what node_is_ready and node_may_stop say. */
-    atomic_bool is_ready, may_stop;
+    /* Shard 0: what node_is_ready, node_has_caught_up and node_may_stop say. */
+    atomic_bool is_ready, has_caught_up, may_stop;
     pthread_mutex_t why_lock;
     char not_ready[160]; /* under why_lock: what is missing */
 

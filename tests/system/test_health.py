@@ -50,6 +50,9 @@ class Health(ClusterTest):
         self.assertEqual(page(cluster.controller(), "/readyz"), (200, "ok"))
 
         victim.start()
+        self.assertEqual(node_metric(victim, "leat_ready"), 1, "it serves before it is whole")
+        until(lambda: page(victim, "/readyz") == (200, "ok"), 20, "ready: the next may stop")
+        self.assertTrue(cluster.in_sync("three"), "so it has caught up")
         until(lambda: counts(cluster) == (0, 0, 0, 0), 20, "a cluster that is whole again")
 
     def test_readiness_says_what_is_wrong_and_what_to_do(self):

@@ -50,6 +50,12 @@ static void print_health(const leat_reply *brokers, const leat_cluster_health *h
                    "for good, 'leat broker drain %d'\n",
                    row->node_id, row->node_id);
     for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
+        if (row->out_of_sync > 0 && strcmp(row->state, "active") == 0)
+            printf("  broker %d has %" PRIu64 " of its %" PRIu64
+                   " replicas out of sync: until they have caught up, stop no other "
+                   "broker\n",
+                   row->node_id, row->out_of_sync, row->replicas);
+    for (size_t at = 0; (row = leat_reply_broker_state(brokers, at)) != NULL; at++)
         if (row->faulty > 0)
             printf("  broker %d has %" PRIu64
                    " replicas whose logs do not open; replica_damaged and "
