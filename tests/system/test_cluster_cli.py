@@ -3,10 +3,11 @@
 """What an operator does to a cluster with leat, on real brokers: look, move, elect, drain,
 remove; with a broker killed in between, and with everything that can be typed wrong."""
 import json
+import subprocess
 import unittest
 
 from leat_cluster import ClusterTest, Node
-from leat_system import until
+from leat_system import clean_environment, program, until
 
 DONE, REFUSED, USAGE, NOT_FOUND, UNMET = 0, 1, 2, 5, 6
 
@@ -223,12 +224,18 @@ class Leaving(Operator):
                   says="leat cluster quorum --remove")
         self.leat("cluster", "quorum", "--remove", "4", says="lost broker 4")
         self.leat("broker", "remove", "4", "-y", code=REFUSED, says="stop it first")
-        self.assertEqual(self.c.node(4).stop(), 0)
-        until(lambda: self.c.leat("broker", "remove", "4", "-n").returncode == DONE, 15,
-              "broker 4 can be removed")
+        removal = subprocess.Popen(
+            [program("leat"), "broker", "remove", "4", "-y", "--watch"], text=True,
+            stdout=subprocess.PIPE, env=clean_environment(LEAT_BROKERS=self.c.node(1).listen))
+        self.addCleanup(removal.kill)
+        self.assertIn("broker 4 is active", removal.stdout.readline())
         self.leat("broker", "describe", "4")
-        self.leat("broker", "remove", "4", "-y", says="removed broker 4")
+        self.assertEqual(self.c.node(4).stop(), 0)
+        rest = removal.communicate(timeout=30)[0]
+        self.assertIn("removed broker 4", rest)
+        self.assertEqual(removal.returncode, DONE)
         self.leat("broker", "describe", "4", code=NOT_FOUND)
+        self.leat("broker", "remove", "4", "-y", "--watch", code=NOT_FOUND)
         self.leat("cluster", "wait", "--count", "3", "--healthy", "--timeout", "20s")
 
 

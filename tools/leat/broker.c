@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int describe(struct invocation *i, leat_reply **reply)
 {
@@ -217,6 +218,53 @@ int run_broker_undrain(struct invocation *i)
                                 : EXIT_USAGE;
 }
 
+/* ---- removal -------------------------------------------------------------------------
+ */
+
+/* What keeps the broker from being forgotten, and who has to do something about it; false
+ * if nothing does. */
+static bool tell_obstacle(const struct invocation *i, const leat_broker_row *row)
+{
+    if (row->replicas > 0 && row->draining)
+        done(i->output, "waiting", i->arguments[0],
+             "broker %d still holds %" PRIu64 " replicas; they move away", row->node_id,
+             row->replicas);
+    else if (row->replicas > 0)
+        done(i->output, "waiting", i->arguments[0],
+             "broker %d still holds %" PRIu64 " replicas: 'leat broker drain %d'",
+             row->node_id, row->replicas, row->node_id);
+    else if (row->voter)
+        done(i->output, "waiting", i->arguments[0],
+             "broker %d is a voter of the quorum: 'leat cluster quorum --remove %d'",
+             row->node_id, row->node_id);
+    else if (strcmp(row->state, "fenced") != 0)
+        done(i->output, "waiting", i->arguments[0],
+             "broker %d is %s: stop it, then its session has to end", row->node_id,
+             row->state);
+    else
+        return false;
+    return true;
+}
+
+static int look_at_removal(struct invocation *i, bool *over)
+{
+    const leat_broker_row *row;
+    leat_reply *reply;
+    int32_t node = 0;
+    int code = parse_node(i, &node) ? describe(i, &reply) : EXIT_USAGE;
+
+    *over = code != EXIT_DONE;
+    if (*over)
+        return code;
+    row = find(i, reply, node);
+    if (row == NULL)
+        code = EXIT_NOT_FOUND;
+    *over = row == NULL || !tell_obstacle(i, row);
+    leat_reply_free(reply);
+    return *over && code == EXIT_DONE ? alter_and_tell(i, node, LEAT_REMOVE, "removed")
+                                      : code;
+}
+
 /* With -n the controller says whether it would, so there is nothing to confirm. */
 int run_broker_remove(struct invocation *i)
 {
@@ -229,5 +277,9 @@ int run_broker_remove(struct invocation *i)
     if (!go)
         code = session_confirm(i, &go, "forget broker %d, which must be down and empty",
                                node);
-    return go ? alter_and_tell(i, node, LEAT_REMOVE, "removed") : code;
+    if (!go)
+        return code;
+    return flag_given(i, "watch") && !flag_given(i, "dry-run")
+               ? watch(i, look_at_removal)
+               : alter_and_tell(i, node, LEAT_REMOVE, "removed");
 }

@@ -168,7 +168,10 @@ const struct command commands[] = {
      NULL, run_broker_undrain, false},
     {"broker", "remove", "ID", 1, 1, "forget a broker that is down and empty",
      "Drain it first; if it votes ('leat cluster quorum'), take it out of that; stop it.",
-     "  leat broker drain 3 --watch && leat cluster quorum --remove 3", NULL,
+     "  leat broker drain 3 --watch && leat cluster quorum --remove 3\n"
+     "  leat broker remove 3 --watch",
+     FLAGS({0, "watch", NULL,
+            "say what still keeps it, and remove it as soon as nothing does", false}),
      run_broker_remove, false},
     {"partition", "list", "", 0, 0, "where all partitions are", NULL, NULL,
      FLAGS({0, "leaderless", NULL, "only those without a leader", false},
