@@ -325,6 +325,8 @@ static void compare(struct oracle *o, struct sim_partition *p, struct sim_broker
 
         if (r->compared < r->log.start)
             r->compared = r->log.start; /* before it everything was trimmed */
+        if (r->compared < r->start)
+            r->compared = r->start; /* and what was not known to differ with it */
         e = history_at(&r->log, r->compared);
         if (e == NULL)
             return; /* not read yet, or given up */
@@ -412,6 +414,7 @@ static void watch(struct oracle *o, struct sim_partition *p, struct sim_broker *
     r->role = role;
     r->epoch = epoch;
     follow_log(o, p, b, log);
+    r->start = log_start(log);
     r->end = log_end(log);
     r->durable = log_durable(log);
     r->watermark = watermark;

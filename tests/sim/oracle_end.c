@@ -69,6 +69,9 @@ bool oracle_is_settled(struct oracle *o, char why[static 200])
 
     if (image == NULL)
         return snprintf(why, 200, "L1 no broker is up") < 0;
+    if (image->applied < history_end(&o->metadata->committed))
+        return snprintf(why, 200, "L1 metadata is known up to %" PRId64 " of %" PRId64,
+                        image->applied, history_end(&o->metadata->committed)) < 0;
     for (size_t i = 0; (topic = map_next(&image->by_id, &i)) != NULL;)
         for (int32_t j = 0; j < topic->partition_count; j++)
             if (!settled(o, topic, j, why))

@@ -14,7 +14,7 @@ enum { EPOCHS_MAX = 4096, REPLICAS_MAX = 8 };
 /* A partition's replica, as its broker last showed it. It outlives the process. */
 struct replica {
     struct history log;
-    int64_t durable, end, watermark;
+    int64_t start, durable, end, watermark;
     int64_t compared; /* with the committed history, up to here */
     int64_t judged;   /* as a leader's: it was on all disks that count, up to here */
     int32_t epoch;
