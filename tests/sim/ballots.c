@@ -110,23 +110,38 @@ static const struct voter_set *newest_set(const struct quorum *q)
     return &q->voters.sets[q->voters.count - 1];
 }
 
+static size_t copies_of(const struct voter_set *set, int64_t watermark,
+                        const struct metadata_replica all[static BROKERS_MAX])
+{
+    size_t copies = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        const struct metadata_replica *m = &all[set->voters[i].node_id - 1];
+
+        copies += m->lost || m->durable >= watermark;
+    }
+    return copies;
+}
+
+/* A set that was appended in this very turn may have come after the watermark moved. */
 void ballots_committed(struct ballots *l, const struct sim_broker *b, int32_t epoch,
+                       int64_t end_before,
                        const struct metadata_replica all[static BROKERS_MAX])
 {
     const struct quorum *q = quorum_of(b);
     const struct voter_set *set = newest_set(q);
     const int64_t watermark = quorum_high_watermark(q);
-    size_t copies = 0;
+    size_t copies;
 
     if (epoch != quorum_epoch(q))
         oracle_violation(l->oracle, "S13",
                          "broker %d leads quorum epoch %d and commits up to %" PRId64
                          ", a record of epoch %d",
                          b->number + 1, (int)quorum_epoch(q), watermark, (int)epoch);
-    for (size_t i = 0; i < set->count; i++) {
-        const struct metadata_replica *m = &all[set->voters[i].node_id - 1];
-
-        copies += m->lost || m->durable >= watermark;
+    copies = copies_of(set, watermark, all);
+    if (copies * 2 <= set->count && q->voters.count > 1 && set->offset >= end_before) {
+        set = &q->voters.sets[q->voters.count - 2];
+        copies = copies_of(set, watermark, all);
     }
     if (copies * 2 <= set->count)
         oracle_violation(l->oracle, "S13",

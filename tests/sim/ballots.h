@@ -24,8 +24,10 @@ struct metadata_replica {
     bool lost; /* its disk was replaced */
 };
 
-/* A leader has moved its watermark; `epoch` is that of the newest record below it. */
+/* A leader has moved its watermark; `epoch` is that of the newest record below it. When
+ * the turn began its log ended at `end_before`. */
 void ballots_committed(struct ballots *l, const struct sim_broker *b, int32_t epoch,
+                       int64_t end_before,
                        const struct metadata_replica all[static BROKERS_MAX]);
 /* After a turn: the voters that count, and the image. */
 void ballots_turned(struct ballots *l, const struct sim_broker *b);

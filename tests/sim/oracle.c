@@ -438,7 +438,8 @@ static void forget_replica(struct replica *r)
 
 /* A leader of the quorum moved its watermark, or began to lead: then it must have all
  * that was ever committed (Raft's leader completeness). */
-static void judge_leader(struct oracle *o, const struct sim_broker *b, int64_t before)
+static void judge_leader(struct oracle *o, const struct sim_broker *b, int64_t before,
+                         int64_t end_before)
 {
     const struct quorum *q = b->shards[0].node->quorum;
     const struct sim_partition *p = o->metadata;
@@ -460,14 +461,14 @@ static void judge_leader(struct oracle *o, const struct sim_broker *b, int64_t b
         return;
     for (int i = 0; i < BROKERS_MAX; i++)
         all[i] = (struct metadata_replica){p->replicas[i].durable, p->replicas[i].wiped};
-    ballots_committed(o->ballots, b, e->epoch, all);
+    ballots_committed(o->ballots, b, e->epoch, end_before, all);
 }
 
 static void look_at_quorum(struct oracle *o, struct sim_broker *b)
 {
     const struct quorum *q = b->shards[0].node->quorum;
     struct replica *r = &o->metadata->replicas[b->number];
-    const int64_t before = r->watermark;
+    const int64_t before = r->watermark, end_before = r->end;
     const bool leads = q->raft.role == RAFT_LEADER;
 
     if (is_installing(q) || q->failed)
@@ -475,7 +476,7 @@ static void look_at_quorum(struct oracle *o, struct sim_broker *b)
     watch(o, o->metadata, b, quorum_log(q), leads ? ROLE_LEADER : ROLE_FOLLOWER,
           quorum_epoch(q), quorum_high_watermark(q) > 0 ? quorum_high_watermark(q) : 0);
     if (leads && r->reading == NULL)
-        judge_leader(o, b, before);
+        judge_leader(o, b, before, end_before);
     ballots_turned(o->ballots, b);
 }
 
