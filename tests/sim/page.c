@@ -141,12 +141,12 @@ void page_begin(struct page *g)
     step_later(g, client_think(g->client));
 }
 
-void page_begin_at(struct page *g, int64_t offset)
+void page_begin_at(struct page *g, int64_t offset, int32_t epoch)
 {
     CHECK(g->client->topics[g->topic].known);
     g->id = g->client->topics[g->topic].id;
     g->offset = offset;
-    g->epoch = 0;
+    g->epoch = epoch;
     g->is_told = true;
     step_later(g, 0);
 }

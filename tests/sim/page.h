@@ -23,6 +23,7 @@ struct page {
 void page_init(struct page *g, struct client *c, int topic, int32_t partition);
 /* From the topic's beginning, whenever that is known. */
 void page_begin(struct page *g);
-/* From `offset` of the topic that the client knows by this name now. */
-void page_begin_at(struct page *g, int64_t offset);
+/* From `offset` of the topic that the client knows by this name now; the record before it
+ * is of `epoch`, so no leader before that is asked. */
+void page_begin_at(struct page *g, int64_t offset, int32_t epoch);
 void page_end(struct page *g);
