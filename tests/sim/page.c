@@ -12,11 +12,28 @@ static void step_later(struct page *g, moment in)
     world_set(w, &g->step, w->now + in);
 }
 
+/* The offset may be one of a topic that had this name before. */
+static bool may_be_misled(const struct page *g)
+{
+    return g->is_told && oracle_may_go(g->client->town->oracle, g->topic);
+}
+
+static void begin_anew(struct page *g)
+{
+    g->offset = 0;
+    g->epoch = 0;
+    g->is_told = false;
+}
+
 static void take(struct page *g, const Leat__FetchResult *r, struct bytes data)
 {
     struct town *t = g->client->town;
     struct batch b;
 
+    if (r->diverging_epoch != 0 && may_be_misled(g)) {
+        begin_anew(g);
+        return;
+    }
     if (r->diverging_epoch != 0)
         oracle_violation(t->oracle, "S9",
                          "t%d/%d: what a consumer read up to %" PRId64 " (epoch %d) is "
@@ -48,9 +65,8 @@ static enum status take_answer(struct page *g, const struct ask *a)
         /* Trimmed: the oracle knows whether that was wanted. */
         if (st == STATUS_OFFSET_OUT_OF_RANGE && g->offset < result->log_start)
             g->offset = result->log_start;
-        else if (st == STATUS_OFFSET_OUT_OF_RANGE && g->is_told &&
-                 oracle_may_go(g->client->town->oracle, g->topic))
-            g->offset = 0;
+        else if (st == STATUS_OFFSET_OUT_OF_RANGE && may_be_misled(g))
+            begin_anew(g);
         else if (st == STATUS_OFFSET_OUT_OF_RANGE)
             oracle_violation(g->client->town->oracle, "S9",
                              "t%d/%d: %" PRId64 ", up to where a consumer has read, is "
