@@ -3,6 +3,7 @@
 
 #include "broker/core/group/reconcile.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 
 #include <string.h>
 
@@ -10,7 +11,7 @@
 static int32_t next_epoch(const struct group *g)
 {
     CHECK(g->epoch < INT32_MAX);
-    return g->epoch + 1;
+    return PLANT(22) && g->epoch > 0 ? g->epoch : g->epoch + 1;
 }
 
 void decide_group(const char *name, const char *assignor, int64_t wall_ms,
