@@ -137,7 +137,17 @@ static void copy_record(void *to, struct bytes record)
 
 static void on_wants_change(void *ctx, struct partition *p)
 {
-    isr_link_look(((struct node *)ctx)->isr_link);
+    isr_link_look(((struct node *)ctx)->isr_link, p);
+}
+
+static void on_lags(void *ctx, struct partition *p)
+{
+    isr_link_watch(((struct node *)ctx)->isr_link, p);
+}
+
+static void on_ends(void *ctx, struct partition *p)
+{
+    isr_link_forget(((struct node *)ctx)->isr_link, p);
 }
 
 static void on_follows(void *ctx, struct partition *p)
@@ -160,8 +170,8 @@ static struct node *node_new(const struct node_options *o, struct instant now)
     n->watcher = (struct image_watcher){node_watch_image, n};
     heap_init(&n->timers);
     n->errands_last = &n->errands;
-    n->host =
-        (struct partition_host){on_wants_change, on_follows, on_follower_durable, n};
+    n->host = (struct partition_host){on_wants_change,     on_lags, on_ends, on_follows,
+                                      on_follower_durable, n};
     n->view.controller = -1;
     n->view.broker_epoch = -1;
     TAILQ_INIT(&n->fetches_ready);

@@ -136,6 +136,8 @@ void partition_free(struct partition *p, enum status why)
     end_waits(p, why);
     leave_role(p);
     p->leader_id = -1;
+    if (p->in_isr_list)
+        p->host->ends(p->host->ctx, p);
     if (p->following != NULL)
         p->host->follows(p->host->ctx, p);
     free(p);
@@ -259,8 +261,15 @@ void partition_durable(struct partition *p, struct instant now)
     }
 }
 
+static void see_lag(struct partition *p)
+{
+    if (!p->in_isr_list && leader_is_ahead(p->leader, log_end(p->log)))
+        p->host->lags(p->host->ctx, p);
+}
+
 void partition_appended(struct partition *p)
 {
+    see_lag(p);
     tell_watchers(p, true);
 }
 
@@ -271,6 +280,7 @@ void partition_evidence(struct partition *p)
     see_watermark(p);
     if (leader_has_outsiders(p->leader))
         p->host->wants_change(p->host->ctx, p);
+    see_lag(p);
 }
 
 void partition_told(struct partition *p, int64_t high_watermark)

@@ -59,6 +59,11 @@ struct partition_news {
 struct partition_host {
     /* Somebody should be in sync or not any more: leader_propose has something to say. */
     void (*wants_change)(void *ctx, struct partition *p);
+    /* Somebody in sync lacks some of its log: leader_propose may have something to say
+     * later, if that lasts. */
+    void (*lags)(void *ctx, struct partition *p);
+    /* It ends, and is in `isr_link`'s list. */
+    void (*ends)(void *ctx, struct partition *p);
     /* It follows another leader, or none, now: tell the fetchers. */
     void (*follows)(void *ctx, struct partition *p);
     /* What it has on disk as a follower has grown: its leader should know. */
@@ -87,6 +92,8 @@ struct partition {
     int64_t epoch_start;    /* leader: the log's end when it was elected */
     struct leader *leader;  /* leader: its view of the replicas; else NULL */
     void *following;        /* follower: the fetcher's part for it; else NULL */
+    bool in_isr_list;       /* replication/isr_link.h */
+    TAILQ_ENTRY(partition) isr_entry;
     TAILQ_HEAD(ack_waiters, ack_waiter) waiting[2]; /* per enum ack, by offset */
     TAILQ_HEAD(, watcher) watchers[2];              /* per of_end */
 };

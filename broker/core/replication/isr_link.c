@@ -29,6 +29,7 @@ struct named {
 struct isr_link {
     struct node *node;
     struct timer timer;
+    TAILQ_HEAD(, partition) list;
     bool due;
     bool sleeping; /* the timer is set */
     int64_t pause_ms;
@@ -59,20 +60,37 @@ struct isr_link *isr_link_new(struct node *n)
 
     l->node = n;
     l->timer.fire = on_timer;
+    TAILQ_INIT(&l->list);
     return l;
 }
 
 void isr_link_free(struct isr_link *l)
 {
-    CHECK(!l->calling);
+    CHECK(!l->calling && TAILQ_EMPTY(&l->list));
     timer_stop(l->node, &l->timer);
     free(l->named);
     free(l);
 }
 
-void isr_link_look(struct isr_link *l)
+void isr_link_watch(struct isr_link *l, struct partition *p)
 {
+    if (p->in_isr_list)
+        return;
+    p->in_isr_list = true;
+    TAILQ_INSERT_TAIL(&l->list, p, isr_entry);
+}
+
+void isr_link_look(struct isr_link *l, struct partition *p)
+{
+    isr_link_watch(l, p);
     l->due = true;
+}
+
+void isr_link_forget(struct isr_link *l, struct partition *p)
+{
+    CHECK(p->in_isr_list);
+    p->in_isr_list = false;
+    TAILQ_REMOVE(&l->list, p, isr_entry);
 }
 
 /* ---- the answer ----------------------------------------------------------------------
@@ -148,6 +166,7 @@ struct gathering {
     size_t count;
 };
 
+/* False if there is nothing to propose. */
 static bool add(struct gathering *g, struct partition *p)
 {
     struct node *n = g->link->node;
@@ -157,7 +176,7 @@ static bool add(struct gathering *g, struct partition *p)
     CHECK(a != NULL && x != NULL);
     if (!leader_propose(p->leader, &n->image, log_end(p->log), p->high_watermark,
                         config_number(n->o.config, CONFIG_REPLICA_LAG_MAX), n->now, x))
-        return true;
+        return false;
     leat__alter_partition__init(a);
     a->topic_id = (ProtobufCBinaryData){UUID_BYTES, p->topic_id.id};
     a->partition = p->number;
@@ -171,21 +190,20 @@ static bool add(struct gathering *g, struct partition *p)
     g->link->named[g->count] =
         (struct named){p->topic_id, p->number, p->leader_epoch, (size_t)p->in_sync_count};
     g->list[g->count++] = a;
-    return g->count < AT_A_TIME;
+    return true;
 }
 
 static void gather(struct gathering *g)
 {
-    struct node *n = g->link->node;
-    struct topic *topic;
+    struct isr_link *l = g->link;
+    struct partition *p = TAILQ_FIRST(&l->list), *next;
 
-    for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));)
-        for (int32_t k = 0; k < topic->partition_count; k++) {
-            struct partition *p = topic->partitions[k].local;
-
-            if (p != NULL && p->role == ROLE_LEADER && !add(g, p))
-                return;
-        }
+    for (; p != NULL && g->count < AT_A_TIME; p = next) {
+        next = TAILQ_NEXT(p, isr_entry);
+        if (p->role != ROLE_LEADER ||
+            (!add(g, p) && !leader_is_unsettled(p->leader, log_end(p->log))))
+            isr_link_forget(l, p);
+    }
 }
 
 static void send(struct gathering *g, int32_t to, const struct endpoint *at)
@@ -214,8 +232,9 @@ void isr_link_turn(struct isr_link *l, struct instant now)
     struct endpoint at;
     int32_t to = node_controller(l->node, &at);
 
-    /* Without other brokers nobody can fall behind. */
-    if (!l->sleeping && l->node->image.broker_count > 1)
+    if (TAILQ_EMPTY(&l->list))
+        return;
+    if (!l->sleeping)
         sleep_until(l, now.mono_ms + SWEEP_MS);
     if (!l->due || l->calling || now.mono_ms < l->pause_ms || to < 0 ||
         node_broker_epoch(l->node) < 0 || l->node->stopping)
@@ -227,7 +246,5 @@ void isr_link_turn(struct isr_link *l, struct instant now)
     gather(&g);
     if (g.count > 0)
         send(&g, to, &at);
-    if (!l->sleeping && g.count > 0)
-        sleep_until(l, now.mono_ms + SWEEP_MS);
     arena_release(&g.arena);
 }

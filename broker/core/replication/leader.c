@@ -322,17 +322,20 @@ bool leader_has_outsiders(const struct leader *l)
     return l->in_sync_count < l->replica_count;
 }
 
-int64_t leader_deadline(const struct leader *l, int64_t lag_ms)
+bool leader_is_ahead(const struct leader *l, int64_t our_end)
 {
-    int64_t first = INT64_MAX;
-
     for (size_t i = 0; i < l->replica_count; i++) {
         const struct replica *r = &l->replicas[i];
 
-        if (r->id != l->self && is_in_sync(l, r->id) && r->caught_up_ms + lag_ms < first)
-            first = r->caught_up_ms + lag_ms;
+        if (r->id != l->self && held(r) < our_end && is_in_sync(l, r->id))
+            return true;
     }
-    return first;
+    return false;
+}
+
+bool leader_is_unsettled(const struct leader *l, int64_t our_end)
+{
+    return l->pending != NOTHING || l->recovering || leader_is_ahead(l, our_end);
 }
 
 /* INELIGIBLE_REPLICA says that the controller looked at this attempt under our very

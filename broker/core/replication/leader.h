@@ -54,6 +54,14 @@ int64_t leader_watermark(const struct leader *l, int64_t ours, int64_t before,
 /* Somebody else is in sync, or is to be. */
 bool leader_waits_for_others(const struct leader *l);
 
+/* Somebody else in sync does not hold everything up to our end, as far as we know: it may
+ * fall behind. */
+bool leader_is_ahead(const struct leader *l, int64_t our_end);
+
+/* Time alone may give leader_propose something to say: somebody may fall behind, or a
+ * proposal has to be repeated. */
+bool leader_is_unsettled(const struct leader *l, int64_t our_end);
+
 /* Some replica is not in sync. */
 bool leader_has_outsiders(const struct leader *l);
 
@@ -71,8 +79,6 @@ struct leader_proposal {
 bool leader_propose(struct leader *l, const struct image *image, int64_t our_end,
                     int64_t high_watermark, int64_t lag_ms, struct instant now,
                     struct leader_proposal *out);
-/* Somebody may have fallen behind by then, if nothing is heard. INT64_MAX: nobody can. */
-int64_t leader_deadline(const struct leader *l, int64_t lag_ms);
 
 /* The controller's answer to the pending proposal: OK with what is committed now; a
  * definite refusal (the committed set holds again); or an unknown outcome (TIMED_OUT,

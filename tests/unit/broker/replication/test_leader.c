@@ -317,16 +317,20 @@ START_TEST(whoever_falls_behind_goes_when_the_controller_says_so)
 
     fetch(2, 100, 100, 100, 1);
     fetch(3, 100, 100, 100, 1);
+    ck_assert(!leader_is_unsettled(l, 100)); /* nothing to wait for */
     fetch(2, 120, 120, 120, 900);
-    ck_assert_int_eq(leader_deadline(l, LAG_MS), 1001);
+    ck_assert(leader_is_ahead(l, 120));
+    ck_assert(leader_is_unsettled(l, 120));
     ck_assert(!propose(120, 100, 1000));
     ck_assert(propose(120, 100, 1001));
     ck_assert_str_eq(proposed(), "12");
     ck_assert_int_eq(leader_watermark(l, 120, 100, 1), 100); /* not yet */
     ck_assert(!propose(120, 100, 1002));                     /* one at a time */
+    ck_assert(leader_is_unsettled(l, 100));
     leader_answered(l, STATUS_OK, record.partition_epoch + 1, left, 2);
     ck_assert_int_eq(leader_watermark(l, 120, 100, 1), 120);
     ck_assert(leader_has_outsiders(l));
+    ck_assert(!leader_is_unsettled(l, 120)); /* it will come by itself */
 }
 END_TEST
 

@@ -99,6 +99,21 @@ START_TEST(leader_waits_for_its_own_disk)
 }
 END_TEST
 
+/* The one that goes had a replica to put out as well; the other one still does. */
+START_TEST(a_topic_may_go_while_its_set_is_about_to_change)
+{
+    fleet_create(f, "u", (const int32_t[]){2, 3, 4}, 3, "2");
+    fleet_cut(f, 2, 4);
+    fleet_produce(f, 2, "u", 3);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 2500);
+    ask_delete(fleet_wire(f, 1), "u");
+    fleet_pass_ms(f, 2000);
+    ck_assert_ptr_null(fleet_partition(f, 2, "u"));
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 2 epoch 3 in-sync 2,3");
+}
+END_TEST
+
 /* Followers learn what is safe with their next fetch. */
 START_TEST(followers_learn_the_watermark)
 {
@@ -635,6 +650,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_set_timeout(c, 0);
     tcase_add_test(c, records_reach_all_disks_before_they_are_safe);
     tcase_add_test(c, leader_waits_for_its_own_disk);
+    tcase_add_test(c, a_topic_may_go_while_its_set_is_about_to_change);
     tcase_add_test(c, followers_learn_the_watermark);
     tcase_add_test(c, whoever_stays_away_is_not_waited_for_and_comes_back);
     tcase_add_test(c, whoever_never_writes_falls_behind);
