@@ -25,8 +25,9 @@ struct change {
     struct bytes *records;
     size_t count;
     size_t capacity;
-    bool failed;   /* the arena is at its limit */
-    char why[256]; /* the sentence that belongs to a refusal */
+    uint64_t elections, unclean_elections; /* of leaders, for the metrics */
+    bool failed;                           /* the arena is at its limit */
+    char why[256];                         /* the sentence that belongs to a refusal */
 };
 
 struct change change_of(struct arena *arena);

@@ -28,6 +28,30 @@ static void gauges(struct node *n)
     }
 }
 
+/* What this shard's replicas are like. */
+static void look_at_replicas(struct node *n)
+{
+    uint64_t leaders = 0, under = 0, lag = 0;
+    struct topic *topic;
+
+    for (size_t i = 0; (topic = map_next(&n->image.by_name, &i));)
+        for (int32_t k = 0; k < topic->partition_count; k++) {
+            const struct image_partition *ip = &topic->partitions[k];
+            const struct partition *p = ip->local;
+
+            if (p == NULL)
+                continue;
+            leaders += p->role == ROLE_LEADER;
+            under += p->role == ROLE_LEADER &&
+                     ip->in_sync_count < ip->replica_count - ip->adding_count;
+            if (p->role == ROLE_FOLLOWER && p->told_watermark > log_end(p->log))
+                lag += (uint64_t)(p->told_watermark - log_end(p->log));
+        }
+    metric_set(n->o.metrics, METRIC_LEADERS, leaders);
+    metric_set(n->o.metrics, METRIC_LEADERS_UNDER_REPLICATED, under);
+    metric_set(n->o.metrics, METRIC_REPLICA_LAG, lag);
+}
+
 static void fire(struct node *n, struct timer *t)
 {
     store_tick(n->store, n->now);
@@ -36,6 +60,7 @@ static void fire(struct node *n, struct timer *t)
     if (n->quorum != NULL)
         node_look_behind(n);
     gauges(n);
+    look_at_replicas(n);
     timer_set(n, t, n->now.mono_ms + EVERY_MS);
 }
 

@@ -15,8 +15,10 @@ enum { LOOK_MS = 1000, PRODUCER_BLOCK = 1000 };
 static enum status decide(struct proposal *p, struct change *change)
 {
     struct task *t = container_of(p, struct task, proposal);
-    enum status st = t->decide(t, change);
+    enum status st;
 
+    change->elections = change->unclean_elections = 0;
+    st = t->decide(t, change);
     if (!st && change->failed)
         return STATUS_THROTTLED;
     return st;
@@ -37,6 +39,10 @@ static void done(struct proposal *p, enum status status)
 
     CHECK(c->tasks > 0);
     c->tasks--;
+    if (!status && p->change.count > 0) {
+        metric_add(c->o.metrics, METRIC_ELECTIONS, p->change.elections);
+        metric_add(c->o.metrics, METRIC_UNCLEAN_ELECTIONS, p->change.unclean_elections);
+    }
     if (t->request == NULL)
         end_own(c, t);
     else if (status)
@@ -146,8 +152,12 @@ void controller_each(const struct controller *c, struct change *change,
 bool controller_put(struct change *change, struct topic *topic, int32_t number,
                     struct draft *d)
 {
-    if (!draft_finish(d, &topic->partitions[number]))
+    const struct image_partition *before = &topic->partitions[number];
+
+    if (!draft_finish(d, before))
         return false;
+    change->elections += d->p.leader >= 0 && d->p.leader != before->leader;
+    change->unclean_elections += d->p.recovering && !before->recovering;
     change_partition(change, topic->id, number, &d->p);
     return true;
 }

@@ -255,17 +255,13 @@ static enum status decide_election(struct task *t, struct change *change)
 static void finish_election(struct task *t)
 {
     struct election *e = container_of(t, struct election, task);
-    uint64_t made = 0;
 
     for (size_t i = 0; i < e->answer.n_outcomes; i++) {
         Leat__PartitionOutcome *out = e->answer.outcomes[i];
         const struct topic *topic = find(t->controller, out->topic, out->partition);
 
         out->leader = topic ? topic->partitions[out->partition].leader : -1;
-        made += !out->error;
     }
-    if (e->q->kind == LEAT__ELECT_LEADERS_REQUEST__KIND__UNCLEAN)
-        metric_add(t->controller->o.metrics, METRIC_UNCLEAN_ELECTIONS, made);
     request_answer(t->request, &e->answer.base);
 }
 

@@ -60,6 +60,53 @@ START_TEST(once_caught_up_it_stays_so)
 }
 END_TEST
 
+static uint64_t told(int32_t node_id, enum metric_id id)
+{
+    return metric_get(fake_wire_metrics(fleet_wire(f, node_id), 0), id);
+}
+
+/* Whoever the controller is, which counts elections: the leader counts its partition. */
+START_TEST(each_broker_counts_what_is_missing)
+{
+    uint64_t elections = told(1, METRIC_ELECTIONS);
+
+    ck_assert_uint_eq(told(2, METRIC_LEADERS_UNDER_REPLICATED), 0);
+    fleet_cut(f, 2, 4);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 5000);
+    ck_assert_uint_eq(told(2, METRIC_LEADERS), 1);
+    ck_assert_uint_eq(told(2, METRIC_LEADERS_UNDER_REPLICATED), 1);
+    ck_assert_uint_eq(told(3, METRIC_LEADERS_UNDER_REPLICATED), 0);
+    fleet_heal(f);
+    fleet_pass_ms(f, 5000);
+    ck_assert_uint_eq(told(2, METRIC_LEADERS_UNDER_REPLICATED), 0);
+    ck_assert_uint_eq(told(1, METRIC_ELECTIONS), elections);
+    fleet_stop(f, 2);
+    fleet_pass_ms(f, 4000);
+    ck_assert_uint_eq(told(1, METRIC_ELECTIONS), elections + 1);
+    ck_assert_uint_eq(told(1, METRIC_UNCLEAN_ELECTIONS), 0);
+}
+END_TEST
+
+static void tell_of_more(Leat__ReplicaFetchResponse *a, struct writer *payload)
+{
+    (void)payload;
+    for (size_t i = 0; i < a->n_partitions; i++)
+        a->partitions[i]->high_watermark += 100;
+}
+
+START_TEST(a_follower_counts_what_it_does_not_have_yet)
+{
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 2000);
+    ck_assert_uint_eq(told(3, METRIC_REPLICA_LAG), 0);
+    fleet_forge_answers(f, 2, tell_of_more);
+    fleet_pass_ms(f, 2000);
+    ck_assert_uint_eq(told(3, METRIC_REPLICA_LAG), 100);
+    ck_assert_uint_eq(told(2, METRIC_REPLICA_LAG), 0);
+}
+END_TEST
+
 /* A replica that is new here was not missed. */
 START_TEST(what_a_move_brings_is_not_waited_for)
 {
@@ -88,6 +135,8 @@ int main(void)
     tcase_set_timeout(tc, 100);
     tcase_add_test(tc, a_broker_that_came_back_says_what_it_lacks);
     tcase_add_test(tc, once_caught_up_it_stays_so);
+    tcase_add_test(tc, each_broker_counts_what_is_missing);
+    tcase_add_test(tc, a_follower_counts_what_it_does_not_have_yet);
     tcase_add_test(tc, what_a_move_brings_is_not_waited_for);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
