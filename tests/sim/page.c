@@ -138,6 +138,8 @@ static void on_step(struct event *e)
         g->epoch = 0;
     }
     /* A leader of an epoch before what was read is not the leader any more. */
+    if (c->topics[g->topic].epoch[g->partition] < g->epoch && may_be_misled(g))
+        begin_anew(g);
     if (c->topics[g->topic].epoch[g->partition] < g->epoch) {
         client_refresh(c);
         step_later(g, 100 * MILLISECOND);
