@@ -10,6 +10,9 @@
 
 enum { STRIDE = 1024 * 1024, PATH_ROOM = JOURNAL_NAME + 2 };
 
+/* What all journals are pre-written with. Nobody writes here, so it takes no memory. */
+static _Alignas(DISK_ALIGN) uint8_t zeros[STRIDE];
+
 static void take_step(struct journal_files *f, enum journal_step step, disk_file dir);
 
 static void path_of(const struct journal_files *f, uint32_t number, char *path)
@@ -205,7 +208,6 @@ enum status journal_files_open(struct journal_files *f, struct disk *d, const ch
     TAILQ_INIT(&f->list);
     f->dir = must_text(dir);
     f->block = aligned(JOURNAL_HEADER);
-    f->zeros = aligned(STRIDE);
     f->path = must_alloc(strlen(dir) + PATH_ROOM);
     st = open_all(f);
     if (st == STATUS_OK && (activate || f->count > 0)) {
@@ -239,7 +241,6 @@ void journal_files_close(struct journal_files *f)
     }
     free(f->dir);
     free(f->block);
-    free(f->zeros);
     free(f->path);
 }
 
@@ -362,7 +363,7 @@ static void pre_write(struct journal_files *f)
     }
     f->zeroing = file;
     f->zero_from = file->written;
-    f->zero_iov = (struct iovec){f->zeros, STRIDE};
+    f->zero_iov = (struct iovec){zeros, STRIDE};
     if (f->zero_from + STRIDE > f->file_bytes)
         f->zero_iov.iov_len = f->file_bytes - f->zero_from;
     f->zero_op = (struct disk_op){.kind = DISK_WRITE,

@@ -57,7 +57,6 @@ struct journal_files {
     uint32_t next_number;
     bool failed_to_grow; /* no space for another file: tried again after a release */
     uint8_t *block;      /* the header that is being written */
-    uint8_t *zeros;      /* one stride */
     char *path;          /* of the file that is being made */
     struct iovec block_iov, zero_iov;
     struct disk_op prepare_op, zero_op;

@@ -58,7 +58,8 @@ static enum status corrupt(struct replay *r, const char *what,
 static enum status load(struct replay *r, const struct replay_file *f, uint64_t at,
                         size_t len, const uint8_t **out)
 {
-    /* A file's beginning is often all that is asked for. */
+    /* A file's beginning is often all that is asked for, and never more than it has. */
+    const uint64_t left = at < f->length ? f->length - at : 0;
     size_t want = r->window_of == f ? WINDOW : GLANCE;
     struct iovec iov;
     struct disk_op op;
@@ -69,6 +70,7 @@ static enum status load(struct replay *r, const struct replay_file *f, uint64_t 
         *out = r->window + (at - r->window_at);
         return STATUS_OK;
     }
+    want = want < left ? want : (size_t)left;
     want = (size_t)journal_padded(len > want ? len : want);
     if (want > r->window_capacity) {
         void *memory = NULL;

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 64, PER_PROCESS = 4, MARK_NAME = 64, ALL_MARKS = 256 };
+enum { JOBS_MAX = 64, PER_PROCESS = 8, MARK_NAME = 64, ALL_MARKS = 256 };
 enum { WAYS_TO_DIE = 6 };
 
 /* What a child tells of its seeds, in one write. */

@@ -590,8 +590,12 @@ static void lose_length(struct simdisk *s, struct inode *n)
 /* Each loose write: none, all, a prefix of its sectors, or any of them. */
 static void lose_power(struct simdisk *s, struct inode *n)
 {
+    const bool is_safe =
+        TAILQ_EMPTY(&n->loose) && n->cut == UINT64_MAX && n->view.len == n->durable.len;
     struct loose_write *w;
 
+    if (is_safe)
+        return; /* all of it was synced: what is in view is what is durable */
     lose_length(s, n);
     while ((w = TAILQ_FIRST(&n->loose)) != NULL) {
         uint64_t fate = prng_below(&s->random, 4);
