@@ -89,6 +89,8 @@ static void call_settle(struct call *c)
     free(c);
 }
 
+/* Who is told may ask again at once, and break the connection with that: the call must be
+ * there until we return. */
 static void call_done(struct call *c, enum status status)
 {
     struct ask *a = c->ask;
@@ -96,6 +98,7 @@ static void call_done(struct call *c, enum status status)
 
     if (a == NULL)
         return;
+    c->busy = true;
     c->ask = NULL;
     a->call = NULL;
     a->status = status;
@@ -103,6 +106,7 @@ static void call_done(struct call *c, enum status status)
     a->payload =
         good ? (struct bytes){c->payload.data, c->payload.len} : (struct bytes){0};
     a->done(a);
+    c->busy = false;
 }
 
 static void conn_close(struct net *n, struct conn *c)
@@ -224,12 +228,13 @@ static void on_moving(struct event *e)
         TAILQ_INSERT_TAIL(&c->net->held, c, held_link);
         return;
     }
-    c->busy = true; /* it may be answered, and its asker may go, before we return */
-    if (c->answered)
+    if (c->answered) {
         call_done(c, c->status);
-    else
+    } else {
+        c->busy = true; /* it may be answered, and its asker may go, before we return */
         arrive_at_server(c);
-    c->busy = false;
+        c->busy = false;
+    }
     call_settle(c);
 }
 
