@@ -18,7 +18,8 @@ enum { STAGE_BYTES = 256 * 1024, STAGED_MAX = 64 * 1024 * 1024 };
 /* One log that the journals speak of. The gathered bytes belong at `at` of `segment`. */
 struct recover_log {
     struct log_id id;
-    struct checkpoint_log *state; /* in recover.states */
+    bool deleted; /* at least once: what comes after that is all there is */
+    struct checkpoint_log *state; /* in recover.states; NULL: it does not exist (again) */
     uint8_t *stage;
     size_t staged;
     int64_t segment;
@@ -39,20 +40,34 @@ void recover_init(struct recover *r, struct disk *d)
     map_init(&r->logs);
 }
 
-static void log_free(struct recover_log *l)
+static struct recover_log *log_find(struct recover *r, const struct log_id *id)
+{
+    struct recover_log *l = map_get(&r->logs, log_id_key(id));
+
+    if (l != NULL)
+        return l;
+    l = must_zalloc(sizeof *l);
+    l->id = *id;
+    l->from = INT64_MAX;
+    CHECK(map_put(&r->logs, log_id_key(&l->id), l));
+    return l;
+}
+
+static void log_release(struct recover_log *l)
 {
     free(l->stage);
     free(l->touched);
     free(l->sent);
-    free(l);
 }
 
 void recover_release(struct recover *r)
 {
     struct recover_log *l;
 
-    for (size_t i = 0; (l = map_next(&r->logs, &i));)
-        log_free(l);
+    for (size_t i = 0; (l = map_next(&r->logs, &i));) {
+        log_release(l);
+        free(l);
+    }
     map_release(&r->logs);
     checkpoint_free(&r->states);
 }
@@ -190,9 +205,11 @@ static enum status remove_index(struct recover *r, struct recover_log *l, int64_
 /* Where a log stands of which no checkpoint tells: the first frame says so itself. If it
  * is not the log's very first, the checkpoint was lost, and opening the log must read its
  * files. */
-static void state_from_frame(struct checkpoint_log *c, const struct journal_frame *f)
+static void state_from_frame(struct recover_log *l, const struct journal_frame *f)
 {
-    c->unread = f->segment != 0 || f->position != 0;
+    struct checkpoint_log *c = l->state;
+
+    c->unread = !l->deleted && (f->segment != 0 || f->position != 0);
     c->state = (struct log_state){.first = f->segment,
                                   .start = f->segment,
                                   .last = f->segment,
@@ -200,33 +217,25 @@ static void state_from_frame(struct checkpoint_log *c, const struct journal_fram
                                   .next = f->offset};
 }
 
-static enum status get_log(struct recover *r, const struct journal_frame *f,
-                           struct recover_log **out)
+static enum status log_begin(struct recover *r, struct recover_log *l,
+                             const struct journal_frame *f)
 {
-    struct recover_log *l = map_get(&r->logs, log_id_key(&f->log));
     char path[PATH_BYTES];
     struct disk_op op = {.kind = DISK_MAKE_DIR, .path = path};
     enum status st;
 
-    if (l == NULL) {
-        path_log(path, &f->log);
-        st = disk_call(r->disk, &op);
-        if (st != STATUS_OK && st != STATUS_EXISTS)
-            return st;
-        /* That it is seen does not mean that its name is on disk: the sync of the process
-         * before may have failed. */
-        r->logs_unsynced = true;
-        l = must_zalloc(sizeof *l);
-        l->id = f->log;
-        l->from = INT64_MAX;
-        CHECK(map_put(&r->logs, log_id_key(&l->id), l));
-        l->state = map_get(&r->states, log_id_key(&f->log));
-        if (l->state == NULL) {
-            l->state = checkpoint_get(&r->states, &f->log);
-            state_from_frame(l->state, f);
-        }
+    path_log(path, &l->id);
+    st = disk_call(r->disk, &op);
+    if (st != STATUS_OK && st != STATUS_EXISTS)
+        return st;
+    /* That it is seen does not mean that its name is on disk: the sync of the process
+     * before may have failed. */
+    r->logs_unsynced = true;
+    l->state = map_get(&r->states, log_id_key(&l->id));
+    if (l->state == NULL) {
+        l->state = checkpoint_get(&r->states, &l->id);
+        state_from_frame(l, f);
     }
-    *out = l;
     return STATUS_OK;
 }
 
@@ -402,15 +411,15 @@ static enum status on_delete(struct recover *r, struct recover_log *l)
     st = disk_call(r->disk, &op);
     r->logs_unsynced = true;
     checkpoint_forget(&r->states, &l->id);
-    map_remove(&r->logs, log_id_key(&l->id));
-    log_free(l);
+    log_release(l);
+    *l = (struct recover_log){.id = l->id, .from = INT64_MAX, .deleted = true};
     return st == STATUS_NOT_FOUND ? STATUS_OK : st;
 }
 
 enum status recover_frame(struct recover *r, const struct journal_frame *f)
 {
-    struct recover_log *l;
-    enum status st = get_log(r, f, &l);
+    struct recover_log *l = log_find(r, &f->log);
+    enum status st = l->state == NULL ? log_begin(r, l, f) : STATUS_OK;
 
     if (st)
         return st;
@@ -461,7 +470,7 @@ enum status recover_finish(struct recover *r)
     struct sync_many m;
 
     for (size_t i = 0; st == STATUS_OK && (l = map_next(&r->logs, &i));)
-        st = settle(r, l);
+        st = l->state != NULL ? settle(r, l) : STATUS_OK;
     if (st)
         return st;
     sync_many_init(&m, r->disk);
