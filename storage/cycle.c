@@ -401,20 +401,32 @@ static void begin_write(struct store *s)
 }
 
 /* A truncation that came in the meantime must be carried out first: in the middle of it a
- * log has no place that a checkpoint could name. */
+ * log has no place that a checkpoint could name. So must a deletion: what the log had not
+ * brought to its files is let go of, so it must not come back. */
 static bool flushed(struct store *s)
 {
-    const struct removal *first = TAILQ_FIRST(&s->reaper.renames);
     struct log *log;
 
-    if (s->cycle.logs_left > 0)
-        return false;
-    if (first != NULL && first->after <= s->cycle.target)
+    if (s->cycle.logs_left > 0 || !TAILQ_EMPTY(&s->reaper.renames))
         return false;
     TAILQ_FOREACH (log, &s->dirty, dirty_link)
         if (is_being_cut(log))
             include(&s->cycle, log);
     return s->cycle.logs_left == 0;
+}
+
+journal_seq cycle_awaits(const struct store *s)
+{
+    const struct removal *last = TAILQ_LAST(&s->reaper.renames, removal_list);
+    journal_seq seq = last != NULL ? last->after : 0;
+    const struct log *log;
+
+    if (s->cycle.step != CYCLE_FLUSH)
+        return 0;
+    TAILQ_FOREACH (log, &s->dirty, dirty_link)
+        if (log->cut != NULL && log->cut->seq > seq)
+            seq = log->cut->seq;
+    return seq;
 }
 
 void cycle_release(struct store *s)

@@ -2,6 +2,7 @@
 #include "storage/journal.h"
 
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/hot_buffer.h"
 #include "storage/journal_files.h"
@@ -296,6 +297,22 @@ void journal_commit(struct journal *j)
     journal_files_work(&j->files);
 }
 
+bool journal_is_stuck(const struct journal *j)
+{
+    const struct group *first = STAILQ_FIRST(&j->waiting);
+
+    return !j->failed && STAILQ_EMPTY(&j->writing) && first != NULL &&
+           journal_files_are_full(&j->files, journal_padded(first->length));
+}
+
+void journal_insist(struct journal *j, journal_seq upto)
+{
+    if (STAILQ_FIRST(&j->waiting)->sequence > upto)
+        return;
+    MARK("journal larger than it should be");
+    journal_files_exceed(&j->files);
+}
+
 /* ---- release -------------------------------------------------------------------------
  */
 
@@ -335,6 +352,7 @@ void journal_release(struct journal *j, journal_seq oldest)
 void journal_trim(struct journal *j)
 {
     hot_pool_trim(j->pool);
+    journal_files_retry(&j->files);
 }
 
 bool journal_has_room(const struct journal *j)

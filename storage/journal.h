@@ -64,7 +64,7 @@ struct journal_options {
     const char *dir;     /* relative to the disk's root; made if missing */
     uint64_t file_bytes; /* size of one file; rounded up to a multiple of JOURNAL_BUFFER
                           */
-    unsigned files_max;  /* the journal never makes more than this many; at least 3 */
+    unsigned files_max;  /* more than this many are made for journal_insist only; >= 3 */
     uint64_t hot_bytes;  /* budget of retained buffers, the hot tail's size */
     /* Groups up to and including `durable` are on disk: the acknowledgement. Runs inside
      * disk_poll. `status` other than OK means the disk failed: nothing of the group may
@@ -99,6 +99,13 @@ bool journal_has_room(const struct journal *j);
 /* Start writing what has gathered, unless a write is in flight. Call once per turn. */
 void journal_commit(struct journal *j);
 
+/* Whether groups wait because no file has room for them: a release must come first. */
+bool journal_is_stuck(const struct journal *j);
+
+/* It is stuck, and the release hangs on group `upto`: if that waits itself, the journal
+ * takes a file more than it should have. */
+void journal_insist(struct journal *j, journal_seq upto);
+
 /* The largest payload that one frame may carry; a larger one gets a buffer of its own,
  * but every group must fit into one file. */
 size_t journal_payload_max(const struct journal *j);
@@ -111,7 +118,8 @@ journal_seq journal_gathering(const struct journal *j); /* the group that append
  * The store calls it after its segments were synced and its checkpoint written. */
 void journal_release(struct journal *j, journal_seq oldest);
 
-/* Now and then: give back memory that was not needed lately. */
+/* Now and then: give back memory that was not needed lately, ask a disk that was full for
+ * another file once more. */
 void journal_trim(struct journal *j);
 
 /* The group up to which segments must be brought so that the next file can be recycled

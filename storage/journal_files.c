@@ -402,6 +402,19 @@ void journal_files_work(struct journal_files *f)
     pre_write(f);
 }
 
+bool journal_files_are_full(const struct journal_files *f, uint64_t bytes)
+{
+    return f->active->position + bytes > f->file_bytes && f->preparing == NULL &&
+           ready_file(f) == NULL && first_free(f) == NULL &&
+           (f->count >= f->count_max || f->failed_to_grow);
+}
+
+void journal_files_exceed(struct journal_files *f)
+{
+    if (!f->failed_to_grow)
+        start_preparing(f);
+}
+
 struct journal_file *journal_files_for(struct journal_files *f, uint64_t bytes)
 {
     struct journal_file *ready;
@@ -417,6 +430,11 @@ struct journal_file *journal_files_for(struct journal_files *f, uint64_t bytes)
     ready->state = JOURNAL_FILE_ACTIVE;
     f->active = ready;
     return ready;
+}
+
+void journal_files_retry(struct journal_files *f)
+{
+    f->failed_to_grow = false;
 }
 
 void journal_files_release(struct journal_files *f, journal_seq oldest)

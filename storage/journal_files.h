@@ -55,7 +55,8 @@ struct journal_files {
     struct journal_file *zeroing;   /* the file of the stride in flight, or NULL */
     uint64_t zero_from;
     uint32_t next_number;
-    bool failed_to_grow; /* no space for another file: tried again after a release */
+    bool failed_to_grow; /* no space for another file: tried again after a release, and
+                          * when journal_files_retry says so */
     uint8_t *block;      /* the header that is being written */
     char *path;          /* of the file that is being made */
     struct iovec block_iov, zero_iov;
@@ -78,8 +79,18 @@ struct journal_file *journal_files_for(struct journal_files *f, uint64_t bytes);
 bool journal_files_clear(const struct journal_files *f, const struct journal_file *file,
                          uint64_t from, uint64_t bytes);
 
+/* Whether `bytes` fit into no file, nor into one that can still be made. */
+bool journal_files_are_full(const struct journal_files *f, uint64_t bytes);
+
+/* One more file than the most: what would free the others waits for a group that has no
+ * place yet. */
+void journal_files_exceed(struct journal_files *f);
+
 /* Get on with preparing and pre-writing; call once a turn while there is traffic. */
 void journal_files_work(struct journal_files *f);
+
+/* There may be space for another file again. */
+void journal_files_retry(struct journal_files *f);
 
 /* Everything before `oldest` is in segments: whole files of that are free again. */
 void journal_files_release(struct journal_files *f, journal_seq oldest);

@@ -459,6 +459,8 @@ void store_turn_end(struct store *s)
     journal_commit(s->journal);
     if (cycle_is_due(s))
         cycle_begin(s);
+    if (journal_is_stuck(s->journal))
+        journal_insist(s->journal, cycle_awaits(s));
     flush_run(s);
 }
 

@@ -170,6 +170,9 @@ void flush_release(struct store *s);
 /* cycle.c: flush, sync, write the checkpoint, release the journal. */
 bool cycle_is_due(const struct store *s);
 void cycle_begin(struct store *s);
+/* The newest group that must be durable before the cycle goes on; 0: it waits for none.
+ */
+journal_seq cycle_awaits(const struct store *s);
 /* A job has left `log`, or it is gone. */
 void cycle_log_flushed(struct log *log);
 /* Forget what was planned; nothing may be under way. */

@@ -20,11 +20,18 @@ static void free_batches(struct model_batch *list, size_t count)
     free(list);
 }
 
+static void forget_from(struct model_log *m, int64_t offset)
+{
+    while (m->count > 0 && m->batches[m->count - 1].base >= offset)
+        free(m->batches[--m->count].bytes);
+}
+
 static void forget_old(struct model_log *m)
 {
     free_batches(m->old, m->old_count);
     m->old = NULL;
     m->old_count = 0;
+    m->begun_anew = false;
 }
 
 static void on_durable(void *ctx, struct log *log)
@@ -74,9 +81,9 @@ enum status scene_open(struct scene *s)
         st = store_log_open(s->store, scene_id(n), &s->config, false, &m->log);
         if (st == STATUS_NOT_FOUND && (m->deleted || m->durable == 0)) {
             m->exists = false;
-            free_batches(m->batches, m->count);
-            m->batches = NULL;
-            m->count = m->capacity = 0;
+            m->start = 0;
+            forget_from(m, 0);
+            forget_old(m);
             st = STATUS_OK;
         }
     }
@@ -107,12 +114,6 @@ void scene_begin(struct scene *s, uint64_t seed)
     s->config.segment_bytes = 64 * 1024;
     s->now = (struct instant){1000, 1700000000000};
     ck_assert_int_eq(scene_open(s), STATUS_OK);
-}
-
-static void forget_from(struct model_log *m, int64_t offset)
-{
-    while (m->count > 0 && m->batches[m->count - 1].base >= offset)
-        free(m->batches[--m->count].bytes);
 }
 
 void scene_end(struct scene *s)
@@ -233,14 +234,34 @@ void scene_verify_producers(struct scene *s, unsigned n)
         verify_producer(&s->logs[n], id);
 }
 
-static void note_adrift(struct model_log *m, int64_t offset)
+static size_t sent_from(const struct model_log *m, int64_t id, int64_t offset)
 {
-    struct batch sent[IN_FLIGHT + 1];
+    struct batch *sent = must_alloc((m->count + 1) * sizeof *sent);
+    size_t total = newest_of(m, id, sent, m->count), n = 0;
 
-    for (int64_t id = 0; id < SCENE_PRODUCERS; id++)
-        if (newest_of(m, id, sent, IN_FLIGHT + 1) > IN_FLIGHT &&
-            sent[IN_FLIGHT].base_offset >= offset && offset > m->adrift[id])
+    while (n < total && sent[n].base_offset >= offset)
+        n++;
+    free(sent);
+    return n;
+}
+
+/* The log ends at `offset`. */
+static void cut_off(struct model_log *m, int64_t offset)
+{
+    for (int64_t id = 0; id < SCENE_PRODUCERS; id++) {
+        size_t cut = sent_from(m, id, offset);
+
+        if (cut > m->known[id] && offset > m->adrift[id])
             m->adrift[id] = offset;
+        m->known[id] -= cut > m->known[id] ? m->known[id] : (unsigned)cut;
+    }
+    forget_from(m, offset);
+}
+
+static void note_sent(struct model_log *m, int64_t id)
+{
+    if (id >= 0 && m->known[id] < IN_FLIGHT)
+        m->known[id]++;
 }
 
 void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_t epoch,
@@ -249,6 +270,7 @@ void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_
     struct log *log = scene_log(s, n);
     struct model_log *m = &s->logs[n];
     uint8_t *value = must_alloc(size + 1);
+    struct build_producer producer = {-1, -1, -1};
     struct build build;
     struct bytes data;
     struct batch b;
@@ -259,12 +281,13 @@ void scene_append_at(struct scene *s, unsigned n, int count, size_t size, int32_
         memset(value, (int)(log_end(log) + i) + (int)m->version * 7, size);
         build_add(&build, time, (struct bytes){0}, (struct bytes){value, size}, NULL, 0);
     }
-    ck_assert_int_eq(
-        build_finish(&build, CODEC_NONE, producer_for(m, log_end(log)), &data),
-        STATUS_OK);
+    if (!s->anonymous)
+        producer = producer_for(m, log_end(log));
+    ck_assert_int_eq(build_finish(&build, CODEC_NONE, producer, &data), STATUS_OK);
     ck_assert_int_eq(batch_parse(data, &b), STATUS_OK);
     log_append(log, &b, data.data, epoch, s->now.wall_ms);
     remember(m, &b, data.data);
+    note_sent(m, b.producer_id);
     build_release(&build);
     free(value);
 }
@@ -285,6 +308,7 @@ static void keep_old(struct model_log *m, int64_t offset)
     m->old = must_alloc((m->count + 1) * sizeof *m->old);
     m->old_count = m->count;
     m->old_cut = offset;
+    memcpy(m->old_known, m->known, sizeof m->known);
     for (size_t i = 0; i < m->count; i++) {
         m->old[i] = m->batches[i];
         m->old[i].bytes = must_alloc(m->batches[i].size);
@@ -299,8 +323,7 @@ void scene_truncate(struct scene *s, unsigned n, int64_t offset)
     if (offset == log_end(m->log))
         return;
     keep_old(m, offset);
-    note_adrift(m, offset);
-    forget_from(m, offset);
+    cut_off(m, offset);
     m->version++;
     log_truncate(m->log, offset);
     ck_assert_int_eq(log_end(m->log), offset);
@@ -327,6 +350,25 @@ void scene_delete(struct scene *s, unsigned n)
     forget_old(m);
 }
 
+void scene_begin_anew(struct scene *s, unsigned n, int64_t offset)
+{
+    struct model_log *m = &s->logs[n];
+
+    ck_assert_ptr_null(m->old);
+    keep_old(m, offset);
+    m->begun_anew = true;
+    m->old_start = m->start;
+    m->old_durable = m->durable;
+    forget_from(m, 0);
+    memset(m->known, 0, sizeof m->known);
+    m->version++;
+    m->log = store_log_restart(s->store, m->log, offset, -1);
+    m->start = offset;
+    m->durable = 0;
+    ck_assert_int_eq(log_start(m->log), offset);
+    ck_assert_int_eq(log_end(m->log), offset);
+}
+
 void scene_turn(struct scene *s)
 {
     store_turn_end(s->store);
@@ -344,8 +386,11 @@ static bool all_durable(const struct scene *s)
 
 void scene_settle(struct scene *s)
 {
-    for (int i = 0; i < 100000 && s->failures == 0 && !all_durable(s); i++)
+    for (int i = 1; i < 100000 && s->failures == 0 && !all_durable(s); i++) {
+        if (i % 1000 == 0)
+            store_tick(s->store, s->now);
         scene_turn(s);
+    }
     ck_assert(s->failures > 0 || all_durable(s));
 }
 
@@ -451,8 +496,23 @@ static void take_back(struct model_log *m)
     m->batches = m->old;
     m->count = m->old_count;
     m->capacity = m->count + 1;
+    memcpy(m->known, m->old_known, sizeof m->known);
     m->old = NULL;
     m->old_count = 0;
+}
+
+/* It was begun anew, and the crash came first: it is as it was, or empty. */
+static void former_self(struct scene *s, unsigned n)
+{
+    struct model_log *m = &s->logs[n];
+
+    if (log_start(m->log) == 0 && log_end(m->log) == 0)
+        forget_from(m, 0);
+    else
+        take_back(m);
+    m->start = m->old_start;
+    m->durable = m->count > 0 ? m->old_durable : 0;
+    m->begun_anew = false;
 }
 
 void scene_verify_survivors(struct scene *s, unsigned n)
@@ -467,6 +527,8 @@ void scene_verify_survivors(struct scene *s, unsigned n)
         return;
     }
     ck_assert_int_eq(log_durable(m->log), log_end(m->log));
+    if (m->begun_anew && log_start(m->log) != m->start)
+        former_self(s, n);
     ck_assert_int_le(log_start(m->log), m->start);
     ck_assert_msg(log_end(m->log) >= m->durable, "log %u ends at %ld, %ld was durable", n,
                   (long)log_end(m->log), (long)m->durable);
@@ -476,8 +538,7 @@ void scene_verify_survivors(struct scene *s, unsigned n)
         take_back(m);
     }
     forget_old(m);
-    note_adrift(m, log_end(m->log));
-    forget_from(m, log_end(m->log));
+    cut_off(m, log_end(m->log));
     m->start = log_start(m->log);
     m->durable = log_end(m->log);
     scene_verify_producers(s, n);

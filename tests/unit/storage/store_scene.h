@@ -29,10 +29,16 @@ struct model_log {
     struct model_batch *old;
     size_t old_count;
     int64_t old_cut;
+    unsigned old_known[SCENE_PRODUCERS];
+    /* The same for a log that was begun anew: after a crash it may be its former self, all
+     * that was durable of it. */
+    bool begun_anew;
+    int64_t old_start, old_durable;
     unsigned reports;
     unsigned version; /* makes records at one offset differ after a truncation */
-    /* More was cut off here than a producer has in flight: what it may send next is open,
-     * until it has sent something. */
+    /* How many of a producer's newest batches the log knows at least. More was cut off at
+     * `adrift`: what it may send next is open, until it has sent something. */
+    unsigned known[SCENE_PRODUCERS];
     int64_t adrift[SCENE_PRODUCERS];
 };
 
@@ -44,6 +50,7 @@ struct scene {
     struct log_config config;
     struct model_log logs[SCENE_LOGS];
     struct instant now;
+    bool anonymous; /* what is appended has no producer: more of it may be in flight */
     unsigned failures;
 };
 
@@ -68,6 +75,9 @@ void scene_append(struct scene *s, unsigned n, int count, size_t size);
 void scene_truncate(struct scene *s, unsigned n, int64_t offset);
 void scene_trim(struct scene *s, unsigned n, int64_t offset);
 void scene_delete(struct scene *s, unsigned n);
+/* Delete it and begin it anew at `offset`. Once at a time: until something of the new log
+ * is durable it may not be cut or begun anew. */
+void scene_begin_anew(struct scene *s, unsigned n, int64_t offset);
 
 void scene_turn(struct scene *s);
 /* Turns until everything that was appended is durable, or the store failed. */

@@ -119,6 +119,48 @@ START_TEST(without_release_there_is_no_room_and_with_it_there_is)
 }
 END_TEST
 
+/* Turns until it says that it is stuck: nobody asked whether there was room. */
+static void fill(struct journal_scene *s)
+{
+    for (int n = 0; !journal_is_stuck(s->journal); n++) {
+        ck_assert_int_lt(n, 4000);
+        journal_scene_append(s, NULL);
+        journal_commit(s->journal);
+        disk_poll(s->disk, false);
+    }
+}
+
+/* A release may hang on a group that has no place itself. So much more is taken as that
+ * group needs, and no more. */
+START_TEST(a_full_journal_grows_for_what_its_release_hangs_on)
+{
+    struct journal_scene s;
+    struct journal_stats stats;
+    journal_seq last;
+
+    begin(&s, 5);
+    ck_assert_int_eq(journal_scene_boot(&s), STATUS_OK);
+    fill(&s);
+    last = journal_durable(s.journal) + 1;
+    journal_insist(s.journal, last - 1);
+    disk_poll(s.disk, false);
+    ck_assert(journal_is_stuck(s.journal));
+    journal_insist(s.journal, last);
+    for (int turns = 0; journal_durable(s.journal) < last; turns++) {
+        ck_assert_int_lt(turns, 100);
+        disk_poll(s.disk, false);
+        journal_commit(s.journal);
+    }
+    journal_stats(s.journal, &stats);
+    ck_assert_uint_eq(stats.files, s.options.files_max + 1);
+    fill(&s);
+    journal_stats(s.journal, &stats);
+    ck_assert_uint_eq(stats.files, s.options.files_max + 1);
+    journal_close(s.journal);
+    journal_scene_end(&s);
+}
+END_TEST
+
 /* A turn may bring more than a small file holds: it becomes several groups, each of which
  * fits. */
 START_TEST(no_group_is_larger_than_a_file)
@@ -259,6 +301,7 @@ int main(void)
     tcase_add_test(t, what_gathers_during_a_write_goes_with_the_next);
     tcase_add_test(t, hot_slices_outlive_their_eviction);
     tcase_add_test(t, without_release_there_is_no_room_and_with_it_there_is);
+    tcase_add_test(t, a_full_journal_grows_for_what_its_release_hangs_on);
     tcase_add_test(t, no_group_is_larger_than_a_file);
     tcase_add_test(t, a_frame_may_fill_a_file);
     tcase_add_test(t, any_file_size_will_do);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The crash sweep. A script of appends, rolls, truncations, trims, deletions, checkpoints
- * and recycled journal files runs until the disk dies at a chosen operation: before it,
- * in the middle of it, or right after it, by power cut or by kill. Then recovery runs
- * (and may die as well), and every log must be what was promised: what was durable is
- * there byte for byte, offsets have no holes, and nothing comes back that was cut. Then
- * life goes on, to show that the directory is sound. */
+ * The crash sweep. A script of appends, rolls, truncations, trims, deletions, logs begun
+ * anew, checkpoints and a journal that is full now and then runs until the disk dies at a
+ * chosen operation: before it, in the middle of it, or right after it, by power cut or by
+ * kill. Then recovery runs (and may die as well), and every log must be what was
+ * promised: what was durable is there byte for byte, offsets have no holes, and nothing
+ * comes back that was cut. Then life goes on, to show that the directory is sound. */
 #include "proto/base/prng.h"
 #include "tests/unit/storage/store_scene.h"
 
@@ -30,9 +30,9 @@ static void step(struct scene *s, struct prng *p)
     struct model_log *m = &s->logs[n];
     int64_t offset;
 
-    switch (prng_below(p, 24)) {
+    switch (prng_below(p, 26)) {
     case 0:
-        if (m->log == NULL)
+        if (m->log == NULL || m->begun_anew)
             break;
         offset = some_boundary(m, p, INT64_MAX);
         if (offset >= m->start)
@@ -59,6 +59,16 @@ static void step(struct scene *s, struct prng *p)
             scene_turn(s);
         break;
     case 6: scene_settle(s); break;
+    case 7:
+        if (m->log != NULL && m->old == NULL)
+            scene_begin_anew(s, n, log_end(m->log) + (int64_t)prng_below(p, 3));
+        break;
+    case 8: /* nobody asked whether there is room */
+        s->anonymous = true;
+        for (int i = (int)prng_below(p, 40); i > 0 && !m->deleted; i--)
+            scene_append(s, n, 3, 10000);
+        s->anonymous = false;
+        break;
     default:
         if (store_admit(s->store) == STATUS_OK && !m->deleted)
             scene_append(s, n, 1 + (int)prng_below(p, 3),
@@ -144,9 +154,10 @@ static void go_on(struct scene *s)
             scene_verify(s, n);
 }
 
-static void crash_once(uint64_t seed, uint64_t op, enum simdisk_moment moment,
-                       enum simdisk_crash_kind kind)
+static void crash_once(uint64_t seed, uint64_t op, int how)
 {
+    enum simdisk_moment moment = (enum simdisk_moment)(how % 3);
+    enum simdisk_crash_kind kind = how < 3 ? SIMDISK_POWER : SIMDISK_PROCESS;
     struct prng p;
     struct scene s;
 
@@ -179,32 +190,42 @@ static void trace(uint64_t seed, uint64_t op, int how)
                 (unsigned long)op, how);
 }
 
-/* SWEEP_SEED, SWEEP_OP (with SWEEP_MOMENT and SWEEP_KIND) replay one failure;
- * SWEEP_STRIDE=1 visits every operation. */
-START_TEST(nothing_promised_is_lost_wherever_it_crashes)
+/* SWEEP_SEED to SWEEP_SEEDS, every SWEEP_STRIDE-th operation of each; SWEEP_OP and
+ * SWEEP_HOW replay one failure, SWEEP_TRACE tells which it was. */
+static void sweep(int ways, void (*life)(uint64_t seed, uint64_t op, int how))
 {
     uint64_t first = from_environment("SWEEP_SEED", 1);
     uint64_t last = from_environment("SWEEP_SEEDS", first + 11);
     uint64_t stride = from_environment("SWEEP_STRIDE", 23);
+    uint64_t only_op = from_environment("SWEEP_OP", 0);
+    uint64_t only_how = from_environment("SWEEP_HOW", UINT64_MAX);
 
     for (uint64_t seed = first; seed <= last; seed++) {
         uint64_t begun, ops = script_ops(seed, &begun);
+        uint64_t op = only_op > 0 ? only_op : begun + seed % stride;
 
-        for (uint64_t op = begun + seed % stride; op < ops; op += stride)
-            for (int how = 0; how < 6; how++) {
+        for (; op < (only_op > 0 ? only_op + 1 : ops); op += stride)
+            for (int how = 0; how < ways; how++) {
+                if (only_how != UINT64_MAX && only_how != (uint64_t)how)
+                    continue;
                 trace(seed, op, how);
-                crash_once(seed, op, (enum simdisk_moment)(how % 3),
-                           how < 3 ? SIMDISK_POWER : SIMDISK_PROCESS);
+                life(seed, op, how);
             }
     }
+}
+
+START_TEST(nothing_promised_is_lost_wherever_it_crashes)
+{
+    sweep(6, crash_once);
 }
 END_TEST
 
 /* An operation fails, or the process is killed at it, and the next process finds names
  * and bytes in view that the disk has not got. It may build on them only once they are
  * synced: the power goes at once, or after it has worked for a while. */
-static void go_after_process(uint64_t seed, uint64_t op, bool fails, bool works)
+static void go_after_process(uint64_t seed, uint64_t op, int how)
 {
+    bool fails = how % 2, works = how / 2;
     struct scene s;
 
     begin(&s, seed);
@@ -229,19 +250,7 @@ static void go_after_process(uint64_t seed, uint64_t op, bool fails, bool works)
 
 START_TEST(nothing_is_trusted_that_another_process_left)
 {
-    uint64_t first = from_environment("SWEEP_SEED", 1);
-    uint64_t last = from_environment("SWEEP_SEEDS", first + 11);
-    uint64_t stride = from_environment("SWEEP_STRIDE", 23);
-
-    for (uint64_t seed = first; seed <= last; seed++) {
-        uint64_t begun, ops = script_ops(seed, &begun);
-
-        for (uint64_t op = begun + seed % stride; op < ops; op += stride)
-            for (int how = 0; how < 4; how++) {
-                trace(seed, op, how);
-                go_after_process(seed, op, how % 2, how / 2);
-            }
-    }
+    sweep(4, go_after_process);
 }
 END_TEST
 
