@@ -30,8 +30,8 @@ struct model_log {
     size_t old_count;
     int64_t old_cut;
     unsigned old_known[SCENE_PRODUCERS];
-    /* The same for a log that was begun anew: after a crash it may be its former self, all
-     * that was durable of it. */
+    /* The same for a log that was begun anew: after a crash it may be its former self,
+     * all that was durable of it. */
     bool begun_anew;
     int64_t old_start, old_durable;
     unsigned reports;

@@ -196,7 +196,7 @@ static void sweep(int ways, void (*life)(uint64_t seed, uint64_t op, int how))
 {
     uint64_t first = from_environment("SWEEP_SEED", 1);
     uint64_t last = from_environment("SWEEP_SEEDS", first + 11);
-    uint64_t stride = from_environment("SWEEP_STRIDE", 23);
+    uint64_t stride = from_environment("SWEEP_STRIDE", 53);
     uint64_t only_op = from_environment("SWEEP_OP", 0);
     uint64_t only_how = from_environment("SWEEP_HOW", UINT64_MAX);
 
