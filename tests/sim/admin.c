@@ -228,11 +228,25 @@ static void act(struct admin *a)
     }
 }
 
+/* A removal that was given up may arrive later, even after its topic was found to be
+ * there: while nothing new is begun, the metadata tells. */
+static void look_for_topics(struct admin *a)
+{
+    const struct town *t = a->client.town;
+
+    if (!t->resting && !t->settled)
+        return;
+    for (int i = 0; i < (int)t->swarm->topics; i++)
+        a->made[i] &= a->client.topics[i].known;
+    client_refresh(&a->client);
+}
+
 static void on_step(struct event *e)
 {
     struct admin *a = container_of(e, struct admin, step);
     const struct town *t = a->client.town;
 
+    look_for_topics(a);
     for (int i = 0; i < (int)t->swarm->topics; i++)
         if (!a->made[i]) {
             create(a, i);
