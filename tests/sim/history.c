@@ -113,7 +113,7 @@ const struct entry *seen_put(struct seen *s, const struct entry *e)
     return NULL;
 }
 
-bool sequences_follow(struct sequences *s, const struct entry *e)
+bool sequences_follow(struct sequences *s, const struct entry *e, bool trimmed)
 {
     const int32_t next = e->sequence + (int32_t)(e->next - e->base);
 
@@ -134,5 +134,5 @@ bool sequences_follow(struct sequences *s, const struct entry *e)
         s->of = must_realloc(s->of, s->capacity * sizeof *s->of);
     }
     s->of[s->count++] = (struct sequence){e->producer, e->producer_epoch, next};
-    return e->sequence == 0;
+    return e->sequence == 0 || trimmed;
 }

@@ -48,5 +48,7 @@ struct sequences {
     size_t count, capacity;
 };
 
-/* Whether a committed batch may follow what its producer committed before. */
-bool sequences_follow(struct sequences *s, const struct entry *e);
+/* Whether a committed batch may follow what its producer committed before. The first that
+ * is known of a producer may have any sequence once records of the log were `trimmed`: the
+ * log takes them for those that came before. */
+bool sequences_follow(struct sequences *s, const struct entry *e, bool trimmed);
