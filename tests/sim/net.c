@@ -244,9 +244,7 @@ static void on_failing(struct event *e)
 
     if (put_off(c, e))
         return;
-    c->busy = true; /* whoever is told may break the connection */
     call_done(c, c->status == STATUS_UNREACHABLE ? STATUS_UNREACHABLE : STATUS_CLOSED);
-    c->busy = false;
     call_settle(c);
 }
 
@@ -259,9 +257,7 @@ static void on_deadline(struct event *e)
     if (put_off(c, e))
         return;
     conn->refs++;
-    c->busy = true;
     call_done(c, STATUS_TIMED_OUT);
-    c->busy = false;
     call_settle(c);
     conn_break(n, conn, false);
     conn_unref(conn);
