@@ -324,12 +324,17 @@ void log_begin_at(struct log *log, int64_t offset, int32_t epoch)
     log->tail_epoch = epoch;
     if (epoch >= 0)
         epochs_note(&log->epochs, epoch, offset);
-    store_journal(
+    log->begun = store_journal(
         log->store,
         &(struct journal_frame){
             .kind = JOURNAL_START, .log = log->id, .offset = offset, .segment = offset},
         NULL);
     store_mark_dirty(log->store, log);
+}
+
+bool log_has_begun(const struct log *log)
+{
+    return log->begun <= log->store->durable;
 }
 
 int32_t log_tail_epoch(const struct log *log)

@@ -44,6 +44,10 @@ unsigned log_segment_count(const struct log *log);
 int32_t log_last_epoch(const struct log *log);     /* the newest known, -1: none */
 int64_t log_last_append_ms(const struct log *log); /* wall time; -1: none since open */
 
+/* The log that was to begin anew (store_log_restart) has done so on disk, too: no crash
+ * brings the one before it back. */
+bool log_has_begun(const struct log *log);
+
 void log_configure(struct log *log, const struct log_config *config);
 
 /* The caller's pointer, for finding the partition that a log belongs to. */

@@ -80,6 +80,7 @@ struct log {
 
     journal_seq promised;    /* the group of its newest promise */
     uint64_t promise_number; /* that promise */
+    journal_seq begun;       /* the group that says where it begins; 0: before this run */
     unsigned cuts;           /* how often it was truncated: reads in flight compare */
     struct cut *cut;
     struct flush *flush; /* the job that works on it */

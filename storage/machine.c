@@ -51,6 +51,7 @@ struct machine {
     bool removing;
     struct disk_op remove;
     char remove_path[SNAPSHOT_PATH];
+    bool forgetting; /* log and state are gone, the snapshot is still there */
 };
 
 /* ---- applying -----------------------------------------------------------------------
@@ -529,16 +530,50 @@ void machine_install(struct machine *m, struct machine_install *i)
         install_begin(m);
 }
 
-bool machine_forget(struct machine *m)
+static void on_forgotten(struct snapshot_write *w, enum status status)
 {
-    if (m->snapshot.offset > 0 || m->writing.offset > 0 || m->install != NULL)
-        return false;
+    struct machine *m = container_of(w, struct machine, write);
+
+    m->removing = false;
+    if (!status) /* else the next call tries again */
+        m->snapshot = (struct snapshot_head){0};
+}
+
+/* The log goes first: without it the snapshot is a state of its own, but a log that does
+ * not begin at 0 makes no sense without a snapshot. */
+static void forget_snapshot(struct machine *m)
+{
+    if (!log_has_begun(m->log))
+        return;
+    m->removing = true;
+    m->write.done = on_forgotten;
+    snapshot_remove(&m->write, m->disk, m->options.name, m->snapshot.offset);
+}
+
+static void begin_forgetting(struct machine *m)
+{
+    m->forgetting = true;
     m->log = store_log_restart(m->store, m->log, 0, -1);
     m->options.verbs->reset(m->options.ctx);
     m->applied = 0;
     m->applied_epoch = -1;
     m->bytes_since = 0;
     tell_all(&m->waiting, STATUS_NOT_LEADER);
+}
+
+bool machine_forget(struct machine *m, bool *begun)
+{
+    *begun = false;
+    if (m->writing.offset > 0 || m->install != NULL || m->removing)
+        return false;
+    *begun = !m->forgetting;
+    if (*begun)
+        begin_forgetting(m);
+    if (m->snapshot.offset > 0) {
+        forget_snapshot(m);
+        return false;
+    }
+    m->forgetting = false;
     return true;
 }
 

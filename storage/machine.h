@@ -139,7 +139,8 @@ struct machine_install {
 
 void machine_install(struct machine *m, struct machine_install *i);
 
-/* Forget everything: log and state begin anew at offset 0, where no snapshot is needed.
- * Entries hear NOT_LEADER. False, and nothing happens, once there is a snapshot: only a
- * newer one can take its place. */
-bool machine_forget(struct machine *m);
+/* Forget everything, the snapshots too: log and state begin anew at offset 0. Entries
+ * hear NOT_LEADER. False until that is so on disk: call again. `*begun`: this call has
+ * taken the log, machine_log is another one; nothing may be appended to it before true. A
+ * crash in between leaves the old state, perhaps without the log behind its snapshot. */
+bool machine_forget(struct machine *m, bool *begun);

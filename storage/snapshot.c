@@ -324,3 +324,22 @@ void snapshot_write(struct snapshot_write *w, struct disk *d, const char *name,
          (struct disk_op){
              .kind = DISK_OPEN, .flags = DISK_CREATE, .path = w->tmp, .done = on_opened});
 }
+
+/* ---- removing -----------------------------------------------------------------------
+ */
+
+static void on_removed(struct disk_op *op)
+{
+    if (op->status == STATUS_NOT_FOUND) /* an attempt before got so far */
+        op->status = STATUS_OK;
+    on_renamed(op);
+}
+
+void snapshot_remove(struct snapshot_write *w, struct disk *d, const char *name,
+                     int64_t offset)
+{
+    w->disk = d;
+    w->content = writer_growing();
+    snapshot_path(w->path, name, offset);
+    next(w, (struct disk_op){.kind = DISK_REMOVE, .path = w->path, .done = on_removed});
+}

@@ -56,5 +56,9 @@ struct snapshot_write {
     struct iovec iov;
 };
 
+/* Remove the one at `offset`, durably. */
+void snapshot_remove(struct snapshot_write *w, struct disk *d, const char *name,
+                     int64_t offset);
+
 void snapshot_write(struct snapshot_write *w, struct disk *d, const char *name,
                     int64_t offset, struct writer content);

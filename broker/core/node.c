@@ -304,6 +304,8 @@ void node_turn_end(struct node *n, struct instant now)
         dynamic_turn(n->dynamic);
     }
     node_faults_turn(n);
+    if (n->snapshot_link != NULL)
+        snapshot_link_turn(n);
     fetchers_turn(n->fetchers, now);
     isr_link_turn(n->isr_link, now);
     store_turn_end(n->store);

@@ -64,6 +64,7 @@ static struct partition *open_groups(struct node *n, struct topic *topic, int32_
     struct partition *p = partition_new(topic->id, number, machine_log(m), &n->host);
 
     p->machine = m;
+    p->recovering = true; /* there may have been an unclean election meanwhile */
     if (p->high_watermark < machine_applied(m))
         p->high_watermark = machine_applied(m);
     return p;

@@ -537,6 +537,11 @@ int32_t log_last_epoch(const struct log *log)
     return epochs_last(&log->epochs);
 }
 
+bool log_has_begun(const struct log *log)
+{
+    return !log->store->disk->media->mood.held;
+}
+
 int32_t log_tail_epoch(const struct log *log)
 {
     return log->tail_epoch;

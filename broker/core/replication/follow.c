@@ -84,12 +84,12 @@ static void forget(struct following *g)
     struct partition *p = g->partition;
     struct node *n = g->fetcher->all->node;
 
-    if (is_counted_on(n, p) || !machine_forget(p->machine)) {
-        begin_anew(g, -1);
+    if (is_counted_on(n, p)) {
+        pause(g, BACKOFF_MOST_MS); /* leave first, truncate second */
         return;
     }
-    partition_renewed(p, machine_log(p->machine), 0);
-    n->group_log = p->log;
+    MARK("group state is forgotten");
+    snapshot_link_forget(n, p);
     g->acked = -1;
 }
 

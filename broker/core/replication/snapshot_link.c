@@ -14,6 +14,7 @@ enum { PIECE = 1024 * 1024, ASK_MS = 5000, ANSWER_BYTES = 4096, SIZE_MAX_ = 1 <<
 struct snapshot_link {
     struct node *node;
     bool busy;
+    bool forgetting;
     struct uuid topic_id;
     int32_t number;
     struct peer_call call;
@@ -32,7 +33,7 @@ struct snapshot_link *snapshot_link_new(struct node *n)
 
 void snapshot_link_free(struct snapshot_link *s)
 {
-    CHECK(!s->busy);
+    CHECK(!s->busy || s->forgetting);
     free(s);
 }
 
@@ -48,6 +49,37 @@ static void end(struct snapshot_link *s)
 {
     writer_release(&s->content);
     s->busy = false;
+}
+
+void snapshot_link_turn(struct node *n)
+{
+    struct snapshot_link *s = n->snapshot_link;
+    struct machine *m = coordinator_machine(n->coordinator);
+    struct partition *p;
+    bool over, begun;
+
+    if (!s->forgetting || n->stopping)
+        return;
+    over = machine_forget(m, &begun);
+    p = node_partition(n, s->topic_id, s->number);
+    if (begun && p != NULL)
+        partition_renewed(p, machine_log(m), 0);
+    if (begun)
+        n->group_log = machine_log(m);
+    if (over)
+        s->busy = s->forgetting = false;
+}
+
+void snapshot_link_forget(struct node *n, struct partition *p)
+{
+    struct snapshot_link *s = n->snapshot_link;
+
+    if (s->busy)
+        return;
+    s->busy = s->forgetting = true;
+    s->topic_id = p->topic_id;
+    s->number = p->number;
+    snapshot_link_turn(n);
 }
 
 static struct partition *target(const struct snapshot_link *s)

@@ -16,4 +16,9 @@ void snapshot_link_free(struct snapshot_link *s);
 
 /* Begin, unless it is under way already. */
 void snapshot_link_start(struct node *n, struct partition *p, int32_t from);
+/* After an unclean election: the machine has applied what its leader does not know, and
+ * forgets everything. Busy until that is so on disk. */
+void snapshot_link_forget(struct node *n, struct partition *p);
+/* End of the turn: perhaps it is. */
+void snapshot_link_turn(struct node *n);
 bool snapshot_link_is_busy(const struct node *n, const struct partition *p);

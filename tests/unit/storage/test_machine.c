@@ -522,10 +522,11 @@ END_TEST
 START_TEST(forgotten_machine_begins_anew)
 {
     struct counter c;
+    bool begun;
 
     counter_begin(&c, 17, UINT64_MAX);
     add(&c, 3, 4);
-    ck_assert(machine_forget(c.machine));
+    ck_assert(machine_forget(c.machine, &begun));
     ck_assert_uint_eq(c.sum, 0);
     ck_assert_int_eq(machine_applied(c.machine), 0);
     add(&c, 7, 1);
@@ -537,16 +538,35 @@ START_TEST(forgotten_machine_begins_anew)
 }
 END_TEST
 
-/* A start would begin with the snapshot. */
-START_TEST(snapshot_is_not_forgotten)
+static void forget(struct counter *c)
+{
+    bool begun;
+
+    for (int i = 0; i < 1000 && !simdisk_is_dead(c->sim); i++) {
+        if (machine_forget(c->machine, &begun))
+            return;
+        turn(c);
+    }
+}
+
+/* A start would begin with the snapshot, so that goes as well. */
+START_TEST(snapshots_are_forgotten_too)
 {
     struct counter c;
+    bool begun;
 
     counter_begin(&c, 18, 500);
     while (machine_snapshot_offset(c.machine) == 0)
         add(&c, 3, 4);
-    ck_assert(!machine_forget(c.machine));
-    ck_assert_uint_gt(c.sum, 0);
+    ck_assert(!machine_forget(c.machine, &begun));
+    ck_assert(begun);
+    forget(&c);
+    ck_assert_int_eq(machine_snapshot_offset(c.machine), 0);
+    ck_assert_uint_eq(c.sum, 0);
+    add(&c, 7, 1);
+    counter_close(&c);
+    ck_assert_int_eq(counter_open(&c), STATUS_OK);
+    ck_assert_uint_eq(c.sum, 7);
     counter_end(&c);
 }
 END_TEST
@@ -623,6 +643,42 @@ START_TEST(crashes_leave_the_old_state_or_the_installed_one)
 }
 END_TEST
 
+static void crash_while_forgetting(uint64_t at, int how)
+{
+    struct addition a = {.done = false};
+    struct counter c;
+    uint64_t before;
+
+    counter_begin(&c, 300 + at, 500);
+    while (machine_snapshot_offset(c.machine) == 0)
+        add(&c, 3, 4);
+    before = c.sum;
+    simdisk_die_at(c.sim, simdisk_ops(c.sim) + at, (enum simdisk_moment)(how % 3));
+    forget(&c);
+    if (!simdisk_is_dead(c.sim))
+        propose(&c, &a, 7, 1);
+    for (int i = 0; i < 1000 && !a.done && !simdisk_is_dead(c.sim); i++)
+        turn(&c);
+    machine_close(c.machine);
+    ck_assert(store_close(c.store) == STATUS_OK || simdisk_is_dead(c.sim));
+    simdisk_crash(c.sim, how < 3 ? SIMDISK_POWER : SIMDISK_PROCESS);
+    ck_assert_int_eq(counter_open(&c), STATUS_OK);
+    if (a.done && a.status == STATUS_OK)
+        ck_assert_uint_eq(c.sum, 7);
+    else
+        ck_assert(c.sum == 0 || c.sum == 7 || (c.sum % 18 == 0 && c.sum <= before));
+    counter_end(&c);
+}
+
+/* Never a state that was put together of both. */
+START_TEST(crashes_leave_the_old_state_or_what_came_after_it_was_forgotten)
+{
+    for (uint64_t at = 0; at < 24; at++)
+        for (int how = 0; how < 6; how++)
+            crash_while_forgetting(at, how);
+}
+END_TEST
+
 /* Wherever the power goes, what was answered is in the state afterwards. */
 START_TEST(crashes_lose_no_answered_proposal)
 {
@@ -668,7 +724,8 @@ int main(void)
     tcase_add_test(tc, a_snapshot_replaces_a_machine_that_is_behind);
     tcase_add_test(tc, damaged_or_old_snapshots_are_not_installed);
     tcase_add_test(tc, forgotten_machine_begins_anew);
-    tcase_add_test(tc, snapshot_is_not_forgotten);
+    tcase_add_test(tc, snapshots_are_forgotten_too);
+    tcase_add_test(tc, crashes_leave_the_old_state_or_what_came_after_it_was_forgotten);
     tcase_add_test(tc, the_log_reaches_back_behind_the_newest_snapshot);
     tcase_add_test(tc, crashes_leave_the_old_state_or_the_installed_one);
     tcase_add_test(tc, crashes_lose_no_answered_proposal);

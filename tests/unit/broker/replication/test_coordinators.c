@@ -2,6 +2,7 @@
  *
  * The groups' partition has a leader and followers as any other one; who leads it is the
  * coordinator. What was committed is told by whoever that is. */
+#include "storage/machine.h"
 #include "tests/unit/broker/replication/fleet.h"
 
 #include <check.h>
@@ -37,7 +38,7 @@ static const char *said(int32_t node_id)
     return fake_wire_said(fleet_wire(f, node_id));
 }
 
-static void commit_offset(int32_t node_id, int64_t offset)
+static void ask_commit(int32_t node_id, int64_t offset, const char *note)
 {
     Leat__OffsetCommitRequest q = LEAT__OFFSET_COMMIT_REQUEST__INIT;
     Leat__OffsetTopic t = LEAT__OFFSET_TOPIC__INIT, *topics[] = {&t};
@@ -53,9 +54,23 @@ static void commit_offset(int32_t node_id, int64_t offset)
     t.n_partitions = 1;
     p.offset = offset;
     p.leader_epoch = -1;
+    p.metadata = (char *)(uintptr_t)note;
     fake_wire_ask(fleet_wire(f, node_id), 0, RPC_OFFSET_COMMIT, &q.base,
                   (struct bytes){0});
+}
+
+static void commit_offset(int32_t node_id, int64_t offset)
+{
+    ask_commit(node_id, offset, "");
     fleet_pass_ms(f, 100);
+}
+
+static const char *long_note(void)
+{
+    static char note[4001];
+
+    memset(note, 'n', sizeof note - 1);
+    return note;
 }
 
 static void fetch_offset(int32_t node_id)
@@ -191,6 +206,59 @@ START_TEST(coordinators_follow_an_unclean_one)
 }
 END_TEST
 
+/* So many commits that each replica writes its state down. */
+static void commit_until_snapshot(int32_t node_id)
+{
+    const struct partition *p = fleet_partition(f, node_id, "__groups");
+
+    for (int64_t offset = 50; machine_snapshot_offset(p->machine) == 0; offset++) {
+        ck_assert_int_lt(offset, 10000);
+        ask_commit(node_id, offset, long_note());
+        fleet_pass_ms(f, 2);
+        said(node_id);
+    }
+}
+
+/* The one that is lost has written down what the unclean leader never heard of. It gives
+ * that up as well, and complains about nothing. */
+START_TEST(a_snapshot_is_given_up_for_an_unclean_coordinator)
+{
+    char log[64];
+
+    fleet_move(f, "__groups", (const int32_t[]){2, 3, 4}, 3);
+    fleet_pass_ms(f, 3000);
+    fleet_elect(f, "__groups", false);
+    fleet_pass_ms(f, 1000);
+    commit_offset(2, 41);
+    fleet_pass_ms(f, 1000);
+    fleet_cut(f, 4, 2);
+    fleet_cut(f, 4, 3);
+    fleet_pass_ms(f, 4000); /* 4 is out */
+    commit_until_snapshot(2);
+    fleet_pass_ms(f, 1000);
+    ck_assert_int_gt(machine_snapshot_offset(fleet_partition(f, 3, "__groups")->machine),
+                     0);
+    fleet_cut(f, 2, 1);
+    fleet_cut(f, 2, 3);
+    fleet_cut(f, 3, 1);
+    fleet_pass_ms(f, 4000);
+    fleet_elect(f, "__groups", true);
+    fleet_pass_ms(f, 500);
+    ck_assert_int_eq(groups_leader(), 4);
+    fleet_heal(f);
+    fleet_pass_ms(f, 6000);
+    ck_assert_ptr_nonnull(strstr(fleet_tell(f, "__groups"), "in-sync 2,3,4"));
+    snprintf(log, sizeof log, "%s", fleet_log(f, 4, "__groups"));
+    ck_assert_str_eq(fleet_log(f, 2, "__groups"), log);
+    ck_assert_str_eq(fleet_log(f, 3, "__groups"), log);
+    fleet_stop(f, 4);
+    fleet_pass_ms(f, 3000);
+    said(2);
+    fetch_offset(2);
+    ck_assert_ptr_nonnull(strstr(said(2), "offset=41"));
+}
+END_TEST
+
 static void add(Suite *s, const char *name, void (*setup)(void))
 {
     TCase *c = tcase_create(name);
@@ -201,6 +269,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_test(c, lost_coordinator_does_not_tell_old_offsets);
     tcase_add_test(c, coordinators_without_common_history_come_together);
     tcase_add_test(c, coordinators_follow_an_unclean_one);
+    tcase_add_test(c, a_snapshot_is_given_up_for_an_unclean_coordinator);
     suite_add_tcase(s, c);
 }
 
