@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    MAGIC = 0x4c636b32, /* "Lck2" */
+    MAGIC = 0x4c636b33, /* "Lck3" */
     HEADER = 8,         /* magic, checksum of all that follows */
     FLAG_DELETED = 1,
 };

@@ -324,6 +324,8 @@ void log_begin_at(struct log *log, int64_t offset, int32_t epoch)
     log->tail_epoch = epoch;
     if (epoch >= 0)
         epochs_note(&log->epochs, epoch, offset);
+    if (offset > 0)
+        producers_begin_late(&log->producers);
     log->begun = store_journal(
         log->store,
         &(struct journal_frame){
@@ -627,7 +629,7 @@ void log_end_for_epoch(const struct log *log, int32_t epoch, int32_t *found_epoc
 enum status log_check_producer(const struct log *log, const struct batch *b,
                                int64_t *base, int64_t *next)
 {
-    return producers_check(log->producers, b, log->start > 0, base, next);
+    return producers_check(log->producers, b, base, next);
 }
 
 size_t log_producer_count(const struct log *log)

@@ -263,6 +263,8 @@ enum status log_load(struct log *log, struct disk *d, struct checkpoint_log *kno
     if (!l.epochs) {
         log->producers = known->producers;
         known->producers = NULL;
+    } else if (log->start > 0) {
+        producers_begin_late(&log->producers);
     }
     if (log->start > log->end)
         log->start = log->end;

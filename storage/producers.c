@@ -28,6 +28,7 @@ struct producer {
 };
 
 struct producers {
+    bool late; /* it does not know the log from its beginning */
     struct map by_id;
     TAILQ_HEAD(, producer) by_age; /* silent for longest first */
 };
@@ -103,8 +104,15 @@ static bool is_sequenced(const struct batch *b)
     return b->producer_id >= 0 && b->base_sequence >= 0;
 }
 
+void producers_begin_late(struct producers **t)
+{
+    if (*t == NULL)
+        *t = table_new();
+    (*t)->late = true;
+}
+
 enum status producers_check(const struct producers *t, const struct batch *b,
-                            bool explained, int64_t *base, int64_t *next)
+                            int64_t *base, int64_t *next)
 {
     const struct producer *p;
 
@@ -112,7 +120,8 @@ enum status producers_check(const struct producers *t, const struct batch *b,
         return STATUS_OK;
     p = find(t, b->producer_id);
     if (p == NULL)
-        return b->base_sequence == 0 || explained ? STATUS_OK : STATUS_UNKNOWN_PRODUCER;
+        return b->base_sequence == 0 || (t != NULL && t->late) ? STATUS_OK
+                                                               : STATUS_UNKNOWN_PRODUCER;
     if (b->producer_epoch < p->epoch)
         return STATUS_INVALID_PRODUCER_EPOCH;
     if (b->producer_epoch > p->epoch)
@@ -238,10 +247,11 @@ static void write_producer(struct writer *w, const struct producer *p)
 
 void producers_write(struct writer *w, const struct producers *t, int64_t upto)
 {
-    size_t at = w->len;
+    size_t at = w->len + 1;
     uint32_t count = 0;
     const struct producer *p;
 
+    write_u8(w, t != NULL && t->late);
     write_u32(w, 0);
     if (t == NULL)
         return;
@@ -290,13 +300,15 @@ static bool read_producer(struct reader *r, int64_t upto, struct producers *t)
 
 bool producers_read(struct reader *r, int64_t upto, struct producers **out)
 {
+    bool late = read_u8(r) != 0;
     uint32_t count = read_u32(r);
     struct producers *t;
 
     *out = NULL;
-    if (count == 0)
+    if (r->failed || (count == 0 && !late))
         return !r->failed;
     t = table_new();
+    t->late = late;
     for (uint32_t i = 0; i < count; i++)
         if (!read_producer(r, upto, t)) {
             producers_free(t);

@@ -19,12 +19,16 @@ enum { PRODUCER_BATCHES = 5, PRODUCERS_MAX = 32768 };
 void producers_free(struct producers *t);
 size_t producers_count(const struct producers *t);
 
-/* Whether `b` may follow what its producer sent before. `explained`: records were given
- * up, so that a producer may have been forgotten. OK; DUPLICATE_SEQUENCE, and where it
- * lies; OUT_OF_ORDER_SEQUENCE, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER. */
+/* The table does not know all that was ever sent: it begins in the middle of the log. Who
+ * is not in it may have been there before, and goes on with any sequence, as if nothing
+ * were missing. */
+void producers_begin_late(struct producers **t);
+
+/* Whether `b` may follow what its producer sent before. OK; DUPLICATE_SEQUENCE, and where
+ * it lies; OUT_OF_ORDER_SEQUENCE, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER. */
 STATUS_MUST_CHECK enum status producers_check(const struct producers *t,
-                                              const struct batch *b, bool explained,
-                                              int64_t *base, int64_t *next);
+                                              const struct batch *b, int64_t *base,
+                                              int64_t *next);
 
 /* A batch was appended. Nothing is checked, the leader did. `wall_ms` -1: not known. The
  * table is made when it is needed. */

@@ -215,6 +215,8 @@ static void state_from_frame(struct recover_log *l, const struct journal_frame *
                                   .last = f->segment,
                                   .position = f->position == UINT64_MAX ? 0 : f->position,
                                   .next = f->offset};
+    if (c->state.first > 0)
+        producers_begin_late(&c->producers);
 }
 
 static enum status log_begin(struct recover *r, struct recover_log *l,

@@ -49,6 +49,6 @@ struct sequences {
 };
 
 /* Whether a committed batch may follow what its producer committed before. The first that
- * is known of a producer may have any sequence once records of the log were `trimmed`: the
- * log takes them for those that came before. */
+ * is known of a producer may have any sequence once records of the log were `trimmed`: a
+ * replica that was begun anew since does not know who was there before. */
 bool sequences_follow(struct sequences *s, const struct entry *e, bool trimmed);

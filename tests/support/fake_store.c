@@ -449,6 +449,8 @@ struct log *store_log_restart(struct store *s, struct log *log, int64_t offset,
     fresh->store = s;
     fresh->start = fresh->end = fresh->durable = offset;
     fresh->tail_epoch = epoch;
+    if (offset > 0)
+        producers_begin_late(&fresh->producers);
     return fresh;
 }
 
@@ -712,7 +714,7 @@ int64_t log_offset_for_time(const struct log *log, int64_t timestamp_ms)
 enum status log_check_producer(const struct log *log, const struct batch *b,
                                int64_t *base, int64_t *next)
 {
-    return producers_check(log->producers, b, log->start > 0, base, next);
+    return producers_check(log->producers, b, base, next);
 }
 
 size_t log_producer_count(const struct log *log)

@@ -145,6 +145,39 @@ static void restart_log(struct scene *s, int64_t offset, int32_t epoch)
     s->logs[0].durable = 0;
 }
 
+static enum status ask_stranger(const struct log *log)
+{
+    const struct batch b = {.producer_id = 77, .base_sequence = 5, .count = 1};
+    int64_t base, next;
+
+    return log_check_producer(log, &b, &base, &next);
+}
+
+/* A log knows all its producers, trimmed or not, so that no batch of a new one can come
+ * before its first; one that began in the middle must take strangers at their word. */
+START_TEST(who_is_not_known_is_new_unless_the_log_began_late)
+{
+    struct scene s;
+
+    begin(&s, 4);
+    follow_many(&s, 2, 0, 300);
+    scene_flush(&s);
+    scene_trim(&s, 0, 200);
+    ck_assert_int_eq(ask_stranger(s.logs[0].log), STATUS_UNKNOWN_PRODUCER);
+    scene_restart(&s);
+    ck_assert_int_eq(ask_stranger(s.logs[0].log), STATUS_UNKNOWN_PRODUCER);
+    restart_log(&s, 1000, 5);
+    ck_assert_int_eq(ask_stranger(s.logs[0].log), STATUS_OK);
+    scene_crash(&s, SIMDISK_PROCESS);
+    ck_assert_int_eq(scene_open(&s), STATUS_OK);
+    if (s.logs[0].log == NULL || log_start(s.logs[0].log) != 1000)
+        restart_log(&s, 1000, 5);
+    scene_restart(&s);
+    ck_assert_int_eq(ask_stranger(s.logs[0].log), STATUS_OK);
+    scene_end(&s);
+}
+END_TEST
+
 /* In memory or in files, with or without records before: it is empty, and goes on at its
  * new beginning. */
 START_TEST(a_log_begins_anew_anywhere)
@@ -272,6 +305,7 @@ int main(void)
     tcase_add_test(tc, batches_keep_the_epochs_of_their_leader);
     tcase_add_test(tc, what_is_not_durable_can_be_read);
     tcase_add_test(tc, an_epoch_without_records_leaves_no_trace);
+    tcase_add_test(tc, who_is_not_known_is_new_unless_the_log_began_late);
     tcase_add_test(tc, a_log_begins_anew_anywhere);
     tcase_add_test(tc, crashes_leave_the_old_log_or_the_new);
     suite_add_tcase(suite, tc);
