@@ -124,6 +124,7 @@ static enum status open_first(struct node *n, char why[static 256])
     return STATUS_OK;
 
 fail_cluster:
+    node_cluster_stop(n);
     node_cluster_close(n);
 fail_dynamic:
     dynamic_close(n->dynamic);

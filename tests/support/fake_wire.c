@@ -214,40 +214,48 @@ void fake_wire_pass_ms(struct fake_wire *w, int64_t ms)
     fake_wire_run(w);
 }
 
+static enum status open_shard(struct fake_wire *w, unsigned i, char why[static 256])
+{
+    struct shard *s = &w->shards[i];
+    const struct node_options o = {
+        .config = &w->config,
+        .cluster_id = {{1, 2, 3}},
+        .node_id = w->place.node_id,
+        .shard = i,
+        .shards = w->count,
+        .directory = {{4, 5, (uint8_t)w->place.node_id}},
+        .incarnation = {{7, (uint8_t)w->lives, (uint8_t)w->place.node_id}},
+        .at = {"localhost", (uint16_t)(9091 + w->place.node_id)},
+        .rack = w->place.rack,
+        .bootstrap = w->place.controllers,
+        .bootstrap_count = w->place.controller_count,
+        .seed = 42, /* the same after each restart: the worst case */
+        .disk = s->disk,
+        .wire = &s->wire,
+        .metrics = &s->metrics,
+        .on_failed = on_failed,
+        .ctx = w,
+    };
+
+    return node_open(&s->node, &o, i == 0 ? NULL : node_image(w->shards[0].node), w->now,
+                     why);
+}
+
+static void begin(struct fake_wire *w)
+{
+    w->failure[0] = '\0';
+    w->lives++;
+    config_init(&w->config);
+}
+
 void fake_wire_open(struct fake_wire *w)
 {
     char why[256];
 
     fake_media_recover(w->media);
-    w->failure[0] = '\0';
-    w->lives++;
-    config_init(&w->config);
-    for (unsigned i = 0; i < w->count; i++) {
-        struct shard *s = &w->shards[i];
-        const struct node_options o = {
-            .config = &w->config,
-            .cluster_id = {{1, 2, 3}},
-            .node_id = w->place.node_id,
-            .shard = i,
-            .shards = w->count,
-            .directory = {{4, 5, (uint8_t)w->place.node_id}},
-            .incarnation = {{7, (uint8_t)w->lives, (uint8_t)w->place.node_id}},
-            .at = {"localhost", (uint16_t)(9091 + w->place.node_id)},
-            .rack = w->place.rack,
-            .bootstrap = w->place.controllers,
-            .bootstrap_count = w->place.controller_count,
-            .seed = 42, /* the same after each restart: the worst case */
-            .disk = s->disk,
-            .wire = &s->wire,
-            .metrics = &s->metrics,
-            .on_failed = on_failed,
-            .ctx = w,
-        };
-        enum status st = node_open(
-            &s->node, &o, i == 0 ? NULL : node_image(w->shards[0].node), w->now, why);
-
-        CHECK(st == STATUS_OK);
-    }
+    begin(w);
+    for (unsigned i = 0; i < w->count; i++)
+        CHECK(!open_shard(w, i, why));
     /* It elects itself and takes itself in. */
     fake_wire_run(w);
 }
@@ -277,6 +285,20 @@ void fake_wire_close(struct fake_wire *w)
 void fake_wire_break(struct fake_wire *w)
 {
     end(w, false);
+}
+
+bool fake_wire_try(struct fake_wire *w, char why[static 256])
+{
+    enum status st;
+
+    CHECK(w->count == 1);
+    begin(w);
+    st = open_shard(w, 0, why);
+    if (st)
+        config_release(&w->config);
+    else
+        end(w, false);
+    return !st;
 }
 
 void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,

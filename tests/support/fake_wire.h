@@ -42,6 +42,10 @@ void fake_wire_close(struct fake_wire *w);
 /* The end of a broker whose disk is dead: nothing is written any more. */
 void fake_wire_break(struct fake_wire *w);
 
+/* The beginning of a broker with one shard whose disk may fail, after recovery; it ends
+ * at once if it began. False with the reason. */
+bool fake_wire_try(struct fake_wire *w, char why[static 256]);
+
 /* One request, to the shard of some connection. The header is packed and unpacked as on
  * the way from a client; `payload` is copied. */
 void fake_wire_ask(struct fake_wire *w, unsigned shard, enum rpc_api api,

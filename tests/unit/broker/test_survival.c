@@ -142,6 +142,34 @@ START_TEST(what_was_acknowledged_survives)
 }
 END_TEST
 
+/* A broker that cannot begin says why, whatever it is that fails. */
+START_TEST(a_disk_that_fails_at_the_start_is_named)
+{
+    struct fake_wire *w = fake_wire_new(1);
+    struct simdisk *disk = sim_media_disk(fake_wire_media(w));
+    unsigned refused = 0, ops = 1000;
+    char why[256];
+
+    day(w);
+    fake_wire_close(w);
+    for (unsigned op = 0; op < ops; op++) {
+        fake_media_recover(fake_wire_media(w));
+        simdisk_fail_at(disk, simdisk_ops(disk) + op, STATUS_IO);
+        why[0] = '\0';
+        if (!fake_wire_try(w, why)) {
+            refused++;
+            ck_assert_str_ne(why, "");
+        } else if (refused > 0 && ops == 1000) {
+            ops = op + 20;
+        }
+        simdisk_crash(disk, SIMDISK_PROCESS);
+    }
+    ck_assert_uint_gt(refused, 10);
+    fake_wire_open(w);
+    fake_wire_free(w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("survival");
@@ -151,6 +179,7 @@ int main(void)
 
     tcase_set_timeout(tc, 100);
     tcase_add_test(tc, what_was_acknowledged_survives);
+    tcase_add_test(tc, a_disk_that_fails_at_the_start_is_named);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
