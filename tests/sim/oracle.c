@@ -555,7 +555,8 @@ void oracle_promises(struct oracle *o, struct sim_broker *b)
     o->amid = false;
 }
 
-/* A new process knows less of what is committed. */
+/* A new process knows less of what is committed. What its log had that was not on disk
+ * may be gone, and what was cut off before may be back in its place. */
 void oracle_started(struct oracle *o, struct sim_broker *b)
 {
     struct sim_partition *p;
@@ -563,6 +564,7 @@ void oracle_started(struct oracle *o, struct sim_broker *b)
     for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;) {
         struct replica *r = &p->replicas[b->number];
 
+        history_cut(&r->log, r->durable);
         r->watermark = r->judged = 0;
         r->reading = NULL;
         r->role = ROLE_NONE;
