@@ -66,8 +66,12 @@ class Network:
         self.bridge = f"{self.tag}b"[:15]
         self.made = []
         run("ip", "link", "add", self.bridge, "type", "bridge")
-        run("ip", "addr", "add", f"10.77.{self.number}.1/24", "dev", self.bridge)
+        run("ip", "addr", "add", f"{self.ours}/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
+
+    @property
+    def ours(self):
+        return f"10.77.{self.number}.1"
 
     def address(self, node):
         return f"10.77.{self.number}.{10 + node}"
@@ -116,6 +120,7 @@ class Node(Broker):
         network = cluster.network
         host = network.address(node_id) if network else "127.0.0.1"
         self.listen = f"{host}:{PORT if network else free_port()}"
+        self.public = cluster.front(self) if cluster.front else self.listen
         self.http_listen = f"{host}:{HTTP_PORT if network else free_port()}"
 
     def command(self, *more):
@@ -124,7 +129,7 @@ class Node(Broker):
         return [*inside, program("leatd"), "--data", str(self.data), "--node.id", str(self.id),
                 "--listen", self.listen, "--http.listen", self.http_listen,
                 "--log.format", "json", "--cluster.secret.file", str(self.cluster.secret),
-                "--controllers", self.cluster.controllers, *self.cluster.args, *self.args, *more]
+                "--controllers", self.cluster.controllers, "--advertise", self.public, *self.cluster.args, *self.args, *more]
 
     def wipe(self):
         shutil.rmtree(self.data)
@@ -137,8 +142,11 @@ class Node(Broker):
 
 
 class Cluster:
-    def __init__(self, directory, size, network=None, args=()):
+    """`front(node)` gives the address at which others reach a node, if not its own."""
+
+    def __init__(self, directory, size, network=None, args=(), front=None):
         self.directory, self.network, self.args = directory, network, list(args)
+        self.front = front
         self.secret = os.path.join(directory, "secret")
         with open(os.open(self.secret, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
             f.write(secrets.token_hex(32) + "\n")
@@ -148,7 +156,7 @@ class Cluster:
             if network:
                 network.add(node_id)
             self.nodes.append(Node(self, node_id))
-        self.controllers = ",".join(f"{n.id}@{n.listen}" for n in self.nodes)
+        self.controllers = ",".join(f"{n.id}@{n.public}" for n in self.nodes)
 
     def node(self, node_id):
         return self.nodes[node_id - 1]
@@ -162,7 +170,7 @@ class Cluster:
 
     @property
     def addresses(self):
-        return ",".join(n.listen for n in self.nodes)
+        return ",".join(n.public for n in self.nodes)
 
     def leat(self, *args, **options):
         options.setdefault("timeout", 60)
@@ -231,8 +239,8 @@ class ClusterTest(SystemTest):
             raise unittest.SkipTest("NOT RUN: network namespaces are not allowed here")
         return None
 
-    def cluster(self, size=3, args=(), needs_network=False):
-        cluster = Cluster(self.directory, size, self.network(needs_network), args)
+    def cluster(self, size=3, args=(), needs_network=False, front=None):
+        cluster = Cluster(self.directory, size, self.network(needs_network), args, front)
         self.brokers.extend(cluster.nodes)
         return cluster.start()
 

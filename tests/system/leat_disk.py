@@ -71,3 +71,21 @@ class PowerDisk:
         if self.mounted:
             run("umount", str(self.path))
             self.mounted = False
+
+
+def disks_for(test, size, megabytes=2048):
+    """The disks of the brokers node1, node2, ... of a ClusterTest, which all end with it."""
+    share(str(test.directory))
+    test.addCleanup(subprocess.run, ["umount", str(test.directory)], check=True)
+    disks = []
+    for number in range(1, size + 1):
+        disks.append(PowerDisk(test.directory, f"node{number}", megabytes))
+        test.addCleanup(disks[-1].close)
+    test.addCleanup(kill_all, test)
+    return disks
+
+
+def kill_all(test):
+    for broker in test.brokers:
+        if broker.running():
+            broker.kill()

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from leat_cluster import CHANCE, ClusterTest
-from leat_disk import PowerDisk, share
+from leat_disk import disks_for
 from leat_system import clean_environment, program, until
 
 SECONDS = int(os.environ.get("LEAT_CLUSTER_SECONDS", "12"))
@@ -32,20 +32,8 @@ class Matrix(ClusterTest):
 class Power(Matrix):
     def power_cluster(self):
         """Brokers whose data directories lie on disks of their own."""
-        share(str(self.directory))
-        self.addCleanup(subprocess.run, ["umount", str(self.directory)], check=True)
-        self.disks = []
-        for name in ("node1", "node2", "node3"):
-            self.disks.append(PowerDisk(self.directory, name))
-            self.addCleanup(self.disks[-1].close)
-        begun = self.begin()
-        self.addCleanup(self.kill_all)
-        return begun
-
-    def kill_all(self):
-        for node in self.brokers:
-            if node.running():
-                node.kill()
+        self.disks = disks_for(self, 3)
+        return self.begin()
 
     def disk(self, node):
         return self.disks[node.id - 1]

@@ -157,7 +157,8 @@ static void check_committed(struct torture *t)
     if (leat_group_offsets(t->client, "torture", &reply, 500, &error) != LEAT_OK)
         return;
     for (size_t at = 0; (row = leat_reply_group_offset(reply, at)) != NULL; at++) {
-        if (row->code != LEAT_OK || row->partition >= t->partitions)
+        if (row->code != LEAT_OK || row->partition >= t->partitions ||
+            strcmp(row->topic, t->topic) != 0)
             continue;
         if (row->offset < t->committed[row->partition]) {
             fprintf(stderr, "partition %d: committed %" PRId64 " after %" PRId64 "\n",
