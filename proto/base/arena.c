@@ -23,6 +23,11 @@ void arena_init(struct arena *a, size_t limit)
     *a = (struct arena){.limit = limit};
 }
 
+void arena_lift(struct arena *a)
+{
+    a->limit = 0;
+}
+
 void arena_release(struct arena *a)
 {
     while (a->chunks != NULL) {

@@ -19,6 +19,7 @@ struct arena {
 
 void arena_init(struct arena *a, size_t limit);
 void arena_release(struct arena *a);
+void arena_lift(struct arena *a); /* no limit from now on */
 
 /* `size` bytes aligned to 16, not cleared; NULL past the limit or without memory. */
 void *arena_alloc(struct arena *a, size_t size);

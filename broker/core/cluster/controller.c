@@ -65,6 +65,10 @@ static void start(struct controller *c, struct task *t, struct arena *arena)
 void task_start(struct controller *c, struct request *r, struct task *t)
 {
     t->request = r;
+    /* What a broker's coming and going changes is as large as the cluster, not as its
+     * words. */
+    if (r->peer > 0)
+        arena_lift(&r->arena);
     start(c, t, &r->arena);
 }
 

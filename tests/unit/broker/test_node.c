@@ -62,6 +62,23 @@ START_TEST(created_topic_is_seen_and_used_after_a_restart)
 }
 END_TEST
 
+/* What a registration changes is as large as all that the broker leads, however short the
+ * request: it must not be held to what a request of that length may take. */
+START_TEST(many_partitions_are_led_again_after_a_restart)
+{
+    ask_create(w, "t", 3000);
+    fake_wire_run(w);
+    fake_wire_close(w);
+    fake_wire_open(w);
+    ask_produce_to(w, "t", 2999, 1);
+    fake_wire_run(w);
+    ck_assert_str_eq(fake_wire_said(w),
+                     "create_topic#1: topic_id=<16> partitions=3000 replication=1 "
+                     "metadata_offset=3007\n"
+                     "produce#2: topics={name='t' partitions={partition=2999}}\n");
+}
+END_TEST
+
 START_TEST(topic_is_not_told_before_it_is_durable)
 {
     struct fake_media_mood *mood = fake_media_mood(fake_wire_media(w));
@@ -447,6 +464,7 @@ int main(void)
     tcase_add_checked_fixture(tc, begin, end);
     tcase_add_test(tc, hello_tells_what_the_broker_is);
     tcase_add_test(tc, created_topic_is_seen_and_used_after_a_restart);
+    tcase_add_test(tc, many_partitions_are_led_again_after_a_restart);
     tcase_add_test(tc, topic_is_not_told_before_it_is_durable);
     tcase_add_test(tc, topic_grows_and_changes_its_settings);
     tcase_add_test(tc, logs_without_a_topic_are_left_alone);
