@@ -33,7 +33,7 @@ class Weather:
         self.delay_s = (0, 0)
         self.odds = {}
 
-    def storm(self, delay_ms=(100, 300), resets=0.01, half_open=0.002, trickles=0.002):
+    def storm(self, delay_ms=(100, 300), resets=0.01, half_open=0.005, trickles=0.005):
         self.delay_s = tuple(ms / 1000 for ms in delay_ms)
         self.odds = {"resets": resets, "half_open": half_open, "trickles": trickles}
 
