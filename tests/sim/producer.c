@@ -179,7 +179,6 @@ static void ship(struct lane *l, struct shipment *s, int leader)
             (struct bytes){s->data, s->batch.size});
 }
 
-/* The topic is gone, or another one has its name: what was not stored never will be. */
 /* A broker that is behind may name a topic that is no more: what begins anew there would
  * repeat sequences. */
 static bool has_left(const struct lane *l, struct uuid id)
@@ -190,6 +189,7 @@ static bool has_left(const struct lane *l, struct uuid id)
     return false;
 }
 
+/* The topic is gone, or another one has its name: what was not stored never will be. */
 static bool lane_is_lost(struct lane *l)
 {
     const struct client *c = &l->producer->client;
@@ -224,7 +224,9 @@ static void on_step(struct event *e)
     int leader;
 
     if (lane_is_lost(l)) {
-        if (!c->topics[l->topic].known || has_left(l, c->topics[l->topic].id))
+        /* A broker that is behind may know fewer partitions than there are, too. */
+        if (!c->topics[l->topic].known || has_left(l, c->topics[l->topic].id) ||
+            !TAILQ_EMPTY(&l->shipments))
             client_refresh(c);
         step_later(l, 300 * MILLISECOND);
         return;
