@@ -194,7 +194,8 @@ static void change_voters(struct admin *a)
     Leat__AlterQuorumRequest q = LEAT__ALTER_QUORUM_REQUEST__INIT;
     const int32_t who = (int32_t)chance_range(&a->client.random, 1, s->brokers);
 
-    if (chance_one_in(&a->client.random, 3))
+    if (chance_one_in(&a->client.random, 3) &&
+        oracle_voter_may_go(a->client.town->oracle))
         q.remove = who;
     else
         q.add = who;

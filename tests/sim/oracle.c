@@ -475,7 +475,7 @@ static void look_at_quorum(struct oracle *o, struct sim_broker *b)
         return;
     watch(o, o->metadata, b, quorum_log(q), leads ? ROLE_LEADER : ROLE_FOLLOWER,
           quorum_epoch(q), quorum_high_watermark(q) > 0 ? quorum_high_watermark(q) : 0);
-    if (leads && r->reading == NULL)
+    if (leads && history_end(&r->log) == log_end(quorum_log(q))) /* all of it was read */
         judge_leader(o, b, before, end_before);
     ballots_turned(o->ballots, b);
 }

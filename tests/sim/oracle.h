@@ -57,6 +57,10 @@ void oracle_finish(struct oracle *o);
 
 /* Whether the cluster can do without this broker's disk. */
 bool oracle_can_lose(const struct oracle *o, const struct sim_broker *b);
+/* An operator wants a voter gone, which may come late: no disk is lost meanwhile, and
+ * nobody wants it (false) as long as a lost disk's successor is not known. The leader
+ * cannot tell a moment's silence from a voter that is no more. */
+bool oracle_voter_may_go(struct oracle *o);
 
 /* What it knows of all partitions, for a report. */
 void oracle_print(const struct oracle *o);

@@ -109,13 +109,22 @@ void oracle_finish(struct oracle *o)
     }
 }
 
+bool oracle_voter_may_go(struct oracle *o)
+{
+    for (int i = 0; i < BROKERS_MAX; i++)
+        if (o->wiped[i])
+            return false;
+    o->voter_gone = o->world->now + 10 * SECOND;
+    return true;
+}
+
 bool oracle_can_lose(const struct oracle *o, const struct sim_broker *b)
 {
     const struct image *image = oracle_image(o);
     const struct sim_partition *p;
     struct uuid topic;
 
-    if (image == NULL)
+    if (image == NULL || o->world->now < o->voter_gone)
         return false;
     for (size_t i = 0; (p = map_next(&o->partitions, &i)) != NULL;) {
         size_t others = 0;

@@ -62,7 +62,8 @@ struct oracle {
     struct promise *promises;
     /* Nothing else may be given up, by topic and partition, whatever becomes of them. */
     int64_t trimmed[10][32];
-    bool may_go[10];         /* topics that somebody wanted removed */
+    bool may_go[10];   /* topics that somebody wanted removed */
+    moment voter_gone; /* by then the removal of a voter has arrived, or never will */
     bool wiped[BROKERS_MAX]; /* the metadata does not know its new disk yet */
     struct sim_partition *metadata;
     struct ballots *ballots;
