@@ -213,7 +213,11 @@ static enum status remove_voter(const struct quorum *q, struct change *c, int32_
 static bool is_alive(const struct quorum *q, const struct voter *v)
 {
     const struct heard *h = heard_find(q, &(struct raft_key){v->node_id, v->directory});
+    const struct image_broker *b = image_broker(q->o.image, v->node_id);
 
+    /* It came back with another disk: what was heard of this one since came late. */
+    if (b != NULL && !uuid_equal(b->directory, v->directory))
+        return false;
     return (v->node_id == q->o.node_id && uuid_equal(v->directory, q->o.directory)) ||
            (h != NULL && h->at_ms >= q->now.mono_ms - 2 * q->o.times.fetch_timeout);
 }

@@ -262,6 +262,29 @@ START_TEST(a_majority_must_be_left)
 }
 END_TEST
 
+/* That its broker is back with another disk tells more of a voter than that it was heard
+ * a moment ago. */
+START_TEST(a_voter_whose_disk_was_replaced_is_gone_at_once)
+{
+    struct quorums *s = quorums_new(3, 3, 14);
+    unsigned leader, lost;
+
+    settle(s);
+    leader = quorums_leader(s);
+    lost = leader % 3 + 1;
+    quorums_crash(s, lost);
+    quorums_wipe(s, lost);
+    quorums_start(s, lost);
+    quorums_propose_registration(s, leader, lost);
+    quorums_run_ms(s, 30);
+    ck_assert_uint_eq(quorums_leader(s), leader);
+    quorums_alter(s, leader, 0, (int32_t)(lost % 3 + 1));
+    quorums_run_ms(s, 30);
+    ck_assert_int_eq(quorums_altered(s), STATUS_INELIGIBLE_REPLICA);
+    quorums_free(s);
+}
+END_TEST
+
 /* A replaced disk is another voter: the old one's place must be given up first. */
 START_TEST(a_new_disk_is_a_new_voter)
 {
@@ -433,6 +456,7 @@ int main(void)
     tcase_add_test(fair, who_is_far_behind_gets_a_snapshot);
     tcase_add_test(fair, voters_come_and_go);
     tcase_add_test(fair, a_majority_must_be_left);
+    tcase_add_test(fair, a_voter_whose_disk_was_replaced_is_gone_at_once);
     tcase_add_test(fair, a_new_disk_is_a_new_voter);
     tcase_add_test(fair, another_list_of_controllers_gets_no_vote);
     tcase_add_test(fair, one_slot_is_enough);
