@@ -22,25 +22,33 @@ static int32_t leader_of(const struct quorum *q)
     return quorum_leader(q, &at);
 }
 
+/* A broker that has just come back may not know the newest epoch yet. */
 void rest_begin(struct rest *t, uint64_t questions)
 {
+    t->epoch = t->leader = -1;
     for (int64_t i = 0; i < t->swarm->brokers; i++) {
-        t->epochs[i] = quorum_epoch(quorum_of(&t->brokers[i]));
-        t->leaders[i] = leader_of(quorum_of(&t->brokers[i]));
+        const struct quorum *q = quorum_of(&t->brokers[i]);
+
+        if (quorum_epoch(q) > t->epoch)
+            t->leader = -1;
+        if (quorum_epoch(q) >= t->epoch && leader_of(q) >= 0)
+            t->leader = leader_of(q);
+        if (quorum_epoch(q) > t->epoch)
+            t->epoch = quorum_epoch(q);
     }
     t->questions = questions;
 }
 
-static void judge_leaders(const struct rest *t)
+static void judge_leader(const struct rest *t)
 {
     for (int64_t i = 0; i < t->swarm->brokers; i++) {
         const struct quorum *q = quorum_of(&t->brokers[i]);
 
-        if (quorum_epoch(q) != t->epochs[i] || leader_of(q) != t->leaders[i])
+        if (quorum_epoch(q) != t->epoch || leader_of(q) != t->leader)
             oracle_violation(t->oracle, "L1",
-                             "broker %d, at rest, goes from controller %d in epoch %d to "
-                             "%d in epoch %d",
-                             (int)i + 1, (int)t->leaders[i], (int)t->epochs[i],
+                             "%d leads the quorum in epoch %d, and %d seconds later, by "
+                             "broker %d, %d in epoch %d",
+                             (int)t->leader, (int)t->epoch, REST_SECONDS, (int)i + 1,
                              (int)leader_of(q), (int)quorum_epoch(q));
     }
 }
@@ -92,7 +100,7 @@ static void judge_holdings(const struct rest *t)
 
 void rest_judge(const struct rest *t, uint64_t questions)
 {
-    judge_leaders(t);
+    judge_leader(t);
     judge_talk(t, questions);
     judge_holdings(t);
 }

@@ -15,7 +15,7 @@ struct rest {
     struct oracle *oracle;
     const struct sim_broker *brokers;
     const struct swarm *swarm;
-    int32_t epochs[BROKERS_MAX], leaders[BROKERS_MAX];
+    int32_t epoch, leader; /* of the quorum, by who knows most */
     uint64_t questions;
 };
 
