@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The FETCH request for a list of sources. */
+ * The FETCH request for a list of sources. It names the leader epoch that the metadata
+ * speaks of: a leader that was deposed and does not know it refuses, instead of saying
+ * that what we have read from its successor does not exist (KIP-320). */
 #include "client/fetcher.h"
 
 static Leat__FetchPartition *partition_message(const struct leat_conf *conf,
@@ -14,6 +16,8 @@ static Leat__FetchPartition *partition_message(const struct leat_conf *conf,
     leat__fetch_partition__init(p);
     p->partition = s->partition;
     p->offset = s->offset;
+    if (s->partition < s->topic->partition_count)
+        p->leader_epoch = s->topic->partitions[s->partition].leader_epoch;
     p->max_bytes = (uint32_t)conf_number(conf, CONF_PARTITION_FETCH_BYTES);
     return p;
 }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/time.h>
 
@@ -126,6 +127,59 @@ START_TEST(a_topic_that_does_not_exist_is_reported_and_waited_for)
     topic_of("later", 1);
     append("later", 0, 5);
     leat_batch_free(poll_batch(c));
+    ck_assert_int_eq(leat_consumer_close(c, WAIT_MS), LEAT_OK);
+}
+END_TEST
+
+static atomic_int stale_answers;
+static atomic_bool stale;
+
+/* A leader of an epoch before the one that the metadata tells: it has nothing. */
+static bool answer_as_stale_leader(struct fake_request *r, void *arg)
+{
+    const Leat__FetchRequest *q = (const void *)r->message;
+    Leat__FetchResponse m = LEAT__FETCH_RESPONSE__INIT;
+    Leat__FetchTopicResult t = LEAT__FETCH_TOPIC_RESULT__INIT, *topics[] = {&t};
+    Leat__FetchResult p = LEAT__FETCH_RESULT__INIT, *partitions[] = {&p};
+
+    if (!atomic_load(&stale))
+        return false;
+    t.name = q->topics[0]->name;
+    t.partitions = partitions;
+    t.n_partitions = 1;
+    p.error = q->topics[0]->partitions[0]->leader_epoch > 0 ? STATUS_UNKNOWN_LEADER_EPOCH
+                                                            : STATUS_OFFSET_OUT_OF_RANGE;
+    m.topics = topics;
+    m.n_topics = 1;
+    fake_answer(r, &m.base, (struct bytes){0});
+    atomic_fetch_add(&stale_answers, 1);
+    return true;
+}
+
+static bool was_stale(void *arg)
+{
+    return atomic_load(&stale_answers) >= 2;
+}
+
+/* What it says of the log's end is not believed: nothing is read again. */
+START_TEST(a_deposed_leader_does_not_take_the_reader_back)
+{
+    leat_consumer *c =
+        open_with(CONF("auto.offset.reset", "earliest", "fetch.max.wait.ms", "20"));
+
+    topic_of("orders", 1);
+    append("orders", 0, 5);
+    atomic_store(&stale, false);
+    atomic_store(&stale_answers, 0);
+    fake_broker_handle(broker, RPC_FETCH, answer_as_stale_leader, NULL);
+    assign(c, "orders", 0, 0);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(next_offset(c), i);
+    atomic_store(&stale, true);
+    dispatch_until(was_stale, NULL);
+    atomic_store(&stale, false);
+    append("orders", 0, 1);
+    ck_assert_int_eq(next_offset(c), 5);
     ck_assert_int_eq(leat_consumer_close(c, WAIT_MS), LEAT_OK);
 }
 END_TEST
@@ -367,6 +421,7 @@ int main(void)
     tcase_add_test(t, an_assignment_begins_where_it_says);
     tcase_add_test(t, lag_and_position_follow_what_was_handed_out);
     tcase_add_test(t, a_topic_that_does_not_exist_is_reported_and_waited_for);
+    tcase_add_test(t, a_deposed_leader_does_not_take_the_reader_back);
     tcase_add_test(t, a_seek_discards_what_was_buffered);
     tcase_add_test(t, a_paused_partition_is_silent_and_goes_on_where_it_was);
     tcase_add_test(t, a_signal_handler_may_wake_a_poll);
