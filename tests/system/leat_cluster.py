@@ -244,9 +244,9 @@ class ClusterTest(SystemTest):
         self.brokers.extend(cluster.nodes)
         return cluster.start()
 
-    def torture(self, cluster, topic, partitions, seconds):
+    def torture(self, cluster, topic, partitions, seconds, *rate):
         client = subprocess.Popen(
-            [program("torture"), cluster.addresses, topic, str(partitions), str(seconds)],
+            [program("torture"), cluster.addresses, topic, *map(str, (partitions, seconds, *rate))],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
         self.addCleanup(client.kill)
         return client

@@ -93,6 +93,8 @@ class Full(ClusterTest):
     SMALL = ["--shards", "1", "--journal.file.bytes", "4M", "--journal.files", "3",
              "--memory.hot", "4M", "--disk.reserve", "16M"]
 
+    MODEST = 60000 # records per second: alone they never fill a disk
+
     def small_cluster(self, megabytes):
         self.disks = disks_for(self, 3, megabytes)
         return self.cluster(3, self.SMALL)
@@ -148,7 +150,7 @@ class Full(ClusterTest):
         cluster = self.small_cluster(256)
         cluster.create("torture", PARTITIONS)
         cluster.create("ballast", 3)
-        client = self.torture(cluster, "torture", PARTITIONS, SECONDS)
+        client = self.torture(cluster, "torture", PARTITIONS, SECONDS, self.MODEST)
         self.grows(cluster, "torture", "records before the disks are full")
         while cluster.leat("bench", "produce", "--topic", "ballast", "-s", "8K", "--records",
                            "2000", "-X", "delivery.timeout.ms=2000").returncode == 0:
@@ -164,7 +166,7 @@ class Full(ClusterTest):
         cluster = self.small_cluster(400)
         cluster.create("probe", PARTITIONS)
         cluster.create("torture", 1)
-        client = self.torture(cluster, "torture", 1, SECONDS + 8)
+        client = self.torture(cluster, "torture", 1, SECONDS + 8, self.MODEST)
         self.grows(cluster, "torture", "records before the disks are full")
         leader = cluster.leaders("torture")[0]
         follower = next(n for n in cluster.nodes if n.id != leader)

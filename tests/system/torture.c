@@ -10,8 +10,8 @@
  *     backwards  the group's committed offset was seen to go back
  *
  * Repeats are allowed (at least once) and counted. torture BROKERS TOPIC PARTITIONS
- * SECONDS; one line of JSON, exit 0 only when nothing was lost, out of order or
- * backwards. */
+ * SECONDS [RATE], in records per second, as fast as can be without; one line of JSON,
+ * exit 0 only when nothing was lost, out of order or backwards. */
 #include <leat/leat.h>
 
 #include <inttypes.h>
@@ -32,6 +32,7 @@ struct torture {
     const char *topic;
     int32_t partitions;
     uint32_t sent, acknowledged, unknown;
+    uint32_t allowed; /* so far */
     int64_t *offset_of; /* by number: where it was acknowledged; NOWHERE, FOUND there */
     int64_t *first_read, *last_read; /* by number: it may be read before we hear of it */
     uint8_t *seen;                   /* by number: times it was read, at most 255 */
@@ -77,7 +78,7 @@ static void publish_some(struct torture *t)
     for (int n = 0; n < 200; n++) {
         leat_record record = {.size = sizeof record, .topic = t->topic};
 
-        if (t->sent == RECORDS_MAX || leat_producer_pending(t->producer) > PENDING_MAX)
+        if (t->sent == t->allowed || leat_producer_pending(t->producer) > PENDING_MAX)
             return;
         fill(value, t->sent);
         record.partition = (int32_t)(t->sent % (uint32_t)t->partitions);
@@ -274,24 +275,33 @@ static uint64_t count_lost(const struct torture *t)
     return lost;
 }
 
+static uint32_t allowed(int64_t rate, int64_t ms)
+{
+    return rate <= 0 || rate * ms / 1000 > RECORDS_MAX ? RECORDS_MAX
+                                                       : (uint32_t)(rate * ms / 1000);
+}
+
 int main(int argc, char **argv)
 {
     static struct torture t;
-    int64_t end, next_check = 0;
+    int64_t start, end, rate, next_check = 0;
     uint64_t lost;
     size_t left;
     bool complete;
 
-    if (argc != 5) {
-        fprintf(stderr, "usage: torture BROKERS TOPIC PARTITIONS SECONDS\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: torture BROKERS TOPIC PARTITIONS SECONDS [RATE]\n");
         return 2;
     }
     t.topic = argv[2];
     t.partitions = (int32_t)strtol(argv[3], NULL, 10);
     if (t.partitions < 1 || t.partitions > PARTITIONS_MAX || open_all(&t, argv[1]) != 0)
         return 2;
-    end = now_ms() + strtol(argv[4], NULL, 10) * 1000;
+    rate = argc == 6 ? strtol(argv[5], NULL, 10) : 0;
+    start = now_ms();
+    end = start + strtol(argv[4], NULL, 10) * 1000;
     while (now_ms() < end) {
+        t.allowed = allowed(rate, now_ms() - start);
         publish_some(&t);
         read_some(&t, 2);
         if (now_ms() >= next_check) {
