@@ -397,6 +397,7 @@ void trouble_end(struct trouble *t)
         if (b->ambushed)
             sim_broker_ambush(b, UINT64_MAX / 2, SIMDISK_BEFORE);
         b->ambushed = false;
+        simdisk_fail(b->disk, DISK_SYNC, 0, STATUS_OK);
         if (b->life == BROKER_DOWN)
             world_set(t->world, &b->comeback, t->world->now + 100 * MILLISECOND);
     }

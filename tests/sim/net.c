@@ -424,6 +424,11 @@ static struct call *first_free(struct net *n)
     return NULL;
 }
 
+void net_lose_nothing(struct net *n)
+{
+    n->o.loss_ppm = 0;
+}
+
 void net_release(struct net *n)
 {
     struct call *c;

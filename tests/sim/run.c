@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CALM_DOWN_SECONDS = 40, LAST_NOTES = 40 };
+enum { CALM_DOWN_SECONDS = 40, SETTLE_SECONDS = 5, LAST_NOTES = 40 };
 
 struct run {
     const struct run_options *o;
@@ -350,11 +350,15 @@ static bool end_in_the_dark(struct run *r)
     return run_until(r, r->world.now + SECOND) && become_well(r);
 }
 
+/* Connections that broke without a word are noticed before the rest is judged. */
 static bool stay_at_rest(struct run *r)
 {
     struct rest rest = {
         .oracle = r->oracle, .brokers = r->brokers, .swarm = &r->o->swarm};
 
+    net_lose_nothing(r->net);
+    if (!run_until(r, r->world.now + SETTLE_SECONDS * SECOND) || !become_well(r))
+        return false;
     rest_begin(&rest, net_questions(r->net));
     if (!run_until(r, r->world.now + REST_SECONDS * SECOND))
         return false;
