@@ -348,12 +348,28 @@ static void close_content(struct store *s, enum status status)
     write_step(s, close);
 }
 
-static void on_content_written(struct disk_op *op)
+static void on_content_synced(struct disk_op *op)
 {
     struct store *s = container_of(op, struct store, cycle.op);
 
     store_done(s);
     close_content(s, op->status);
+}
+
+/* A sync of its own, where a durable write would not do: a file that an attempt before
+ * left behind may have been longer, and its length must come to the disk, too. */
+static void on_content_written(struct disk_op *op)
+{
+    struct store *s = container_of(op, struct store, cycle.op);
+
+    store_done(s);
+    if (op->status != STATUS_OK) {
+        close_content(s, op->status);
+        return;
+    }
+    write_step(s, (struct disk_op){.kind = DISK_SYNC,
+                                   .file = s->cycle.file,
+                                   .done = on_content_synced});
 }
 
 static void on_content_sized(struct disk_op *op)
@@ -371,7 +387,6 @@ static void on_content_sized(struct disk_op *op)
                                    .file = c->file,
                                    .iov = &c->iov,
                                    .iov_count = 1,
-                                   .sync = true,
                                    .done = on_content_written});
 }
 

@@ -2,6 +2,7 @@
 #include "storage/recover.h"
 
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 #include "storage/paths.h"
 
@@ -57,7 +58,8 @@ static void checkpoint_path(char out[static NAME_BYTES], unsigned number)
     snprintf(out, NAME_BYTES, CHECKPOINT_COMMON "-%u", number);
 }
 
-/* A damaged checkpoint is passed over: the logs it spoke of are read instead. */
+/* A damaged checkpoint (STATUS_CORRUPT) is passed over: the logs it spoke of are read
+ * instead. */
 static enum status read_checkpoint(struct recover *r, const char *path)
 {
     uint8_t *data;
@@ -68,19 +70,42 @@ static enum status read_checkpoint(struct recover *r, const char *path)
         return st == STATUS_NOT_FOUND ? STATUS_OK : st;
     st = checkpoint_decode((struct bytes){data, len}, &r->states);
     free(data);
-    return st == STATUS_CORRUPT ? STATUS_OK : st;
+    return st;
 }
 
-static enum status read_checkpoints(struct recover *r, const struct inventory *v)
+static enum status read_shards_checkpoints(struct recover *r, const struct inventory *v,
+                                           bool *damaged)
 {
-    enum status st = read_checkpoint(r, CHECKPOINT_COMMON);
+    enum status st = STATUS_OK;
     char path[NAME_BYTES];
 
+    *damaged = false;
     for (size_t i = 0; i < v->checkpoints.count && st == STATUS_OK; i++) {
         checkpoint_path(path, v->checkpoints.list[i]);
         st = read_checkpoint(r, path);
+        *damaged |= st == STATUS_CORRUPT;
+        if (st == STATUS_CORRUPT)
+            st = STATUS_OK;
     }
     return st;
+}
+
+/* The shards' are newer than the common one. Where one of them is damaged, what the
+ * common one says of its logs is out of date, and nobody knows which they are: only what
+ * other shards say can still be believed. */
+static enum status read_checkpoints(struct recover *r, const struct inventory *v)
+{
+    enum status st = read_checkpoint(r, CHECKPOINT_COMMON);
+    bool damaged;
+
+    if (st == STATUS_OK || st == STATUS_CORRUPT)
+        st = read_shards_checkpoints(r, v, &damaged);
+    if (st || !damaged)
+        return st;
+    MARK("recovery without a damaged checkpoint");
+    checkpoint_free(&r->states);
+    map_init(&r->states);
+    return read_shards_checkpoints(r, v, &damaged);
 }
 
 static enum status look_only(void *ctx, const struct journal_frame *f)
@@ -226,6 +251,8 @@ enum status store_remove(struct disk *d, struct log_id id)
 
     recover_init(&r, d);
     st = read_checkpoint(&r, CHECKPOINT_COMMON);
+    if (st == STATUS_CORRUPT)
+        st = STATUS_OK;
     if (st == STATUS_OK && map_get(&r.states, log_id_key(&id)) != NULL) {
         checkpoint_forget(&r.states, &id);
         st = write_checkpoint(d, &r.states);

@@ -274,11 +274,23 @@ static void close_then(struct snapshot_write *w, disk_done *done)
     next(w, (struct disk_op){.kind = DISK_CLOSE, .file = w->file, .done = done});
 }
 
-static void on_written(struct disk_op *op)
+static void on_synced(struct disk_op *op)
 {
     struct snapshot_write *w = container_of(op, struct snapshot_write, op);
 
     close_then(w, op->status == STATUS_OK ? on_closed : on_given_up);
+}
+
+/* A sync, and not a durable write: the length of a file that an attempt before left
+ * behind must come to the disk as well. */
+static void on_written(struct disk_op *op)
+{
+    struct snapshot_write *w = container_of(op, struct snapshot_write, op);
+
+    if (op->status != STATUS_OK)
+        close_then(w, on_given_up);
+    else
+        next(w, (struct disk_op){.kind = DISK_SYNC, .file = w->file, .done = on_synced});
 }
 
 static void on_sized(struct disk_op *op)
@@ -294,7 +306,6 @@ static void on_sized(struct disk_op *op)
                              .file = w->file,
                              .iov = &w->iov,
                              .iov_count = 1,
-                             .sync = true,
                              .done = on_written});
 }
 

@@ -278,7 +278,8 @@ static void on_cold(struct log_read *read)
     free(c);
 }
 
-/* Bring our copy of the log up to date. */
+/* Bring our copy of the log up to date. A log that starts earlier than it did was begun
+ * anew, and what we know is of another. */
 static void follow_log(struct oracle *o, struct sim_partition *p, struct sim_broker *b,
                        struct log *log)
 {
@@ -286,7 +287,7 @@ static void follow_log(struct oracle *o, struct sim_partition *p, struct sim_bro
     struct cold_read *c;
 
     history_cut(&r->log, log_end(log));
-    if (history_end(&r->log) < log_start(log))
+    if (history_end(&r->log) < log_start(log) || log_start(log) < r->start)
         history_begin(&r->log, log_start(log));
     while (r->reading == NULL && history_end(&r->log) < log_end(log)) {
         struct log_read read = {.from = history_end(&r->log),

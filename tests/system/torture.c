@@ -32,7 +32,7 @@ struct torture {
     const char *topic;
     int32_t partitions;
     uint32_t sent, acknowledged, unknown;
-    uint32_t allowed; /* so far */
+    uint32_t allowed;   /* so far */
     int64_t *offset_of; /* by number: where it was acknowledged; NOWHERE, FOUND there */
     int64_t *first_read, *last_read; /* by number: it may be read before we hear of it */
     uint8_t *seen;                   /* by number: times it was read, at most 255 */

@@ -334,6 +334,27 @@ START_TEST(lost_checkpoint_is_made_up_for)
 }
 END_TEST
 
+/* The common checkpoint, which is older, does not stand in for it. */
+START_TEST(damaged_checkpoint_of_a_shard_is_made_up_for)
+{
+    struct scene s;
+
+    scene_begin(&s, 12);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 50; i++)
+            scene_append(&s, 0, 1, 3000);
+        if (round == 0)
+            scene_restart(&s);
+    }
+    scene_settle(&s);
+    ck_assert_int_eq(scene_close(&s), STATUS_OK);
+    ck_assert(simdisk_flip(s.sim, "checkpoint-0", 20, 1));
+    ck_assert_int_eq(scene_open(&s), STATUS_OK);
+    scene_verify(&s, 0);
+    scene_end(&s);
+}
+END_TEST
+
 /* What nobody knows any more can be removed without opening it. */
 START_TEST(unknown_logs_can_be_removed)
 {
@@ -433,6 +454,7 @@ int main(void)
     tcase_add_test(tc, failed_disk_stops_the_store);
     tcase_add_test(tc, another_number_of_shards_after_a_crash);
     tcase_add_test(tc, lost_checkpoint_is_made_up_for);
+    tcase_add_test(tc, damaged_checkpoint_of_a_shard_is_made_up_for);
     tcase_add_test(tc, unknown_logs_can_be_removed);
     tcase_add_test(tc, a_log_that_does_not_open_can_be_given_up);
     suite_add_tcase(suite, tc);
