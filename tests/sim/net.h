@@ -69,7 +69,7 @@ void net_heal(struct net *n, int from, int to);
  * overtake each other; or arrive, and their answers are lost. Zero and false: as ever. */
 void net_make_odd(struct net *n, int from, enum rpc_api api, moment longer, bool lost);
 void net_lose_nothing(struct net *n); /* from now on */
-void net_release(struct net *n); /* somebody may hear again */
+void net_release(struct net *n);      /* somebody may hear again */
 bool net_is_cut(const struct net *n, int from, int to);
 
 uint64_t net_messages(const struct net *n);
