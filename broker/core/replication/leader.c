@@ -56,8 +56,8 @@ static bool is_in_sync(const struct leader *l, int32_t id)
     return image_has(l->in_sync, l->in_sync_count, id);
 }
 
-static void take_record(struct leader *l, const struct image_partition *record,
-                        struct instant now)
+static void take_replicas(struct leader *l, const struct image_partition *record,
+                          struct instant now)
 {
     struct replica before[REPLICAS_MAX];
     size_t count = l->replica_count;
@@ -78,6 +78,12 @@ static void take_record(struct leader *l, const struct image_partition *record,
             if (before[j].id == r->id)
                 *r = before[j];
     }
+}
+
+static void take_record(struct leader *l, const struct image_partition *record,
+                        struct instant now)
+{
+    take_replicas(l, record, now);
     l->in_sync_count = record->in_sync_count;
     memcpy(l->in_sync, record->in_sync, record->in_sync_count * sizeof *l->in_sync);
     l->partition_epoch = record->partition_epoch;
@@ -107,6 +113,8 @@ void leader_update(struct leader *l, const struct image_partition *record,
 {
     if (record->partition_epoch > l->partition_epoch)
         take_record(l, record, now);
+    else if (record->partition_epoch == l->partition_epoch)
+        take_replicas(l, record, now); /* the answer that was first does not name them */
 }
 
 /* ---- evidence ------------------------------------------------------------------------

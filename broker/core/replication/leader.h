@@ -27,7 +27,7 @@ struct leader *leader_new(int32_t self, const struct image_partition *record, in
 void leader_free(struct leader *l);
 
 /* Committed metadata of the same leader epoch: whoever has the larger partition epoch is
- * right. */
+ * right. Who the replicas are is known from here only. */
 void leader_update(struct leader *l, const struct image_partition *record,
                    struct instant now);
 

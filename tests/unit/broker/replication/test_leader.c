@@ -411,6 +411,30 @@ START_TEST(larger_partition_epoch_wins)
 }
 END_TEST
 
+/* The answer may tell of a reassignment's epoch before the metadata tells whom it adds:
+ * he is taken in all the same, and nothing that was proposed since is forgotten. */
+START_TEST(replicas_come_with_the_metadata)
+{
+    int32_t more[] = {1, 2, 3, 4}, both[] = {1, 2};
+
+    lead("12");
+    fetch(2, 100, 100, 100, 1);
+    fetch(3, 100, 100, 100, 1);
+    ck_assert(propose(100, 100, 2));
+    leader_answered(l, STATUS_OK, record.partition_epoch + 1, both, 2);
+    ck_assert(propose(100, 100, 3));
+    ck_assert(!fetch(4, 100, 100, 100, 4));
+    record.replicas = more;
+    record.replica_count = 4;
+    set_in_sync("12");
+    leader_update(l, &record, at(5));
+    ck_assert(fetch(4, 100, 100, 100, 6));
+    ck_assert(leader_has_outsiders(l));
+    ck_assert(!propose(100, 100, 7)); /* one is under way */
+    ck_assert_int_eq(leader_watermark(l, 120, 0, 1), 100);
+}
+END_TEST
+
 /* Asking again is of no use before the metadata has told; afterwards it is. */
 START_TEST(overtaken_proposal_waits_for_the_metadata)
 {
@@ -727,6 +751,7 @@ int main(void)
     tcase_add_test(c, whoever_keeps_up_stays_though_never_at_the_end);
     tcase_add_test(c, whoever_fetches_but_never_writes_goes);
     tcase_add_test(c, larger_partition_epoch_wins);
+    tcase_add_test(c, replicas_come_with_the_metadata);
     tcase_add_test(c, overtaken_proposal_waits_for_the_metadata);
     tcase_add_test(c, recovery_comes_before_company);
     tcase_add_test(c, what_is_safe_is_on_all_disks_that_count);
