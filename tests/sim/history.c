@@ -113,7 +113,7 @@ const struct entry *seen_put(struct seen *s, const struct entry *e)
     return NULL;
 }
 
-bool sequences_follow(struct sequences *s, const struct entry *e, bool trimmed)
+bool sequences_follow(struct sequences *s, const struct entry *e, int64_t trimmed_to)
 {
     const int32_t next = e->sequence + (int32_t)(e->next - e->base);
 
@@ -125,14 +125,16 @@ bool sequences_follow(struct sequences *s, const struct entry *e, bool trimmed)
                                ? e->sequence == s->of[i].next
                                : e->producer_epoch > s->of[i].epoch && e->sequence == 0;
 
+            follows |= s->of[i].end <= trimmed_to;
             s->of[i].epoch = e->producer_epoch;
             s->of[i].next = next;
+            s->of[i].end = e->next;
             return follows;
         }
     if (s->count == s->capacity) {
         s->capacity = s->capacity ? s->capacity * 2 : 16;
         s->of = must_realloc(s->of, s->capacity * sizeof *s->of);
     }
-    s->of[s->count++] = (struct sequence){e->producer, e->producer_epoch, next};
-    return e->sequence == 0 || trimmed;
+    s->of[s->count++] = (struct sequence){e->producer, e->producer_epoch, next, e->next};
+    return e->sequence == 0 || trimmed_to > 0;
 }

@@ -44,11 +44,13 @@ struct sequences {
         int64_t producer;
         int16_t epoch;
         int32_t next;
+        int64_t end; /* behind its last batch */
     } * of;
     size_t count, capacity;
 };
 
 /* Whether a committed batch may follow what its producer committed before. The first that
- * is known of a producer may have any sequence once records of the log were `trimmed`: a
- * replica that was begun anew since does not know who was there before. */
-bool sequences_follow(struct sequences *s, const struct entry *e, bool trimmed);
+ * is known of a producer may have any sequence once records of the log were trimmed, and
+ * so may the next one when all that it had committed was: a replica that was begun anew
+ * since does not know who was there before. */
+bool sequences_follow(struct sequences *s, const struct entry *e, int64_t trimmed_to);

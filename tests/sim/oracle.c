@@ -354,7 +354,7 @@ static void compare(struct oracle *o, struct sim_partition *p, struct sim_broker
                                  " to %" PRId64,
                                  oracle_name(p), end, e->base);
             history_add(&p->committed, e);
-            if (!sequences_follow(&p->sequences, e, trimmed_to(o, p) > 0))
+            if (!sequences_follow(&p->sequences, e, trimmed_to(o, p)))
                 oracle_violation(o, "S11",
                                  "%s: producer %" PRId64 " sequence %d at offset %" PRId64
                                  " is a duplicate or leaves a gap",
