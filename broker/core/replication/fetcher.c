@@ -306,6 +306,19 @@ static size_t count_hungry(const struct fetcher *x)
     return count < PARTS_MAX ? count : PARTS_MAX;
 }
 
+/* Until a leader has said that a log is the beginning of its own, what becomes durable of
+ * it is no evidence: nobody waits for records before that is heard. Otherwise all fetches
+ * end their waiting at the same moments, and leave again as one. */
+static int32_t patience_ms(const struct flight *t, const struct node *n)
+{
+    const int64_t most = config_number(n->o.config, CONFIG_REPLICA_FETCH_WAIT);
+
+    for (size_t i = 0; i < t->count; i++)
+        if (!t->asked[i]->validated)
+            return 0;
+    return (int32_t)(most - n->now.mono_ms % most);
+}
+
 static void send_fetch(struct flight *t)
 {
     struct fetcher *x = t->fetcher;
@@ -324,7 +337,7 @@ static void send_fetch(struct flight *t)
     if (t->count > 0) {
         q.node_id = n->o.node_id;
         q.broker_epoch = node_broker_epoch(n);
-        q.max_wait_ms = (int32_t)config_number(n->o.config, CONFIG_REPLICA_FETCH_WAIT);
+        q.max_wait_ms = patience_ms(t, n);
         q.max_bytes = (uint32_t)config_number(n->o.config, CONFIG_REPLICA_FETCH_BYTES);
         q.partitions = list;
         q.n_partitions = t->count;

@@ -2,8 +2,8 @@
  *
  * The fetchers of a shard: one for each broker that leads partitions of which this shard
  * has replicas. A fetcher keeps a REPLICA_FETCH on its way, over all of its partitions,
- * and a second one for those that did not go with the first; what comes back is checked
- * and appended, and the next fetch leaves at once. What becomes durable meanwhile is
+ * and others for those that did not go with the first; what comes back is checked and
+ * appended, and the next fetch leaves at once. What becomes durable meanwhile is
  * acknowledged by REPLICA_ACK, so replication does not wait for disk and network in
  * turns.
  *

@@ -10,7 +10,7 @@
 enum {
     BACKOFF_LEAST_MS = 50,
     BACKOFF_MOST_MS = 1000,
-    FLIGHTS = 2,
+    FLIGHTS = 8,
 };
 
 /* A partition that follows. Its memory goes when neither it nor a fetch under way needs
@@ -40,8 +40,9 @@ struct flight {
     size_t count;
 };
 
-/* All that is fetched from one broker. While one fetch waits for news, a second one takes
- * those who did not wait with it: they have come from another leader just now. */
+/* All that is fetched from one broker. While one fetch waits for news, another one takes
+ * those who do not wait with it: they have come from another leader just now, or paused
+ * after an error. */
 struct fetcher {
     struct fetchers *all;
     int32_t leader;

@@ -85,6 +85,22 @@ START_TEST(records_reach_all_disks_before_they_are_safe)
 }
 END_TEST
 
+/* It must hear that its log is the leader's before what becomes durable of it counts, so
+ * its first fetch does not wait for records, which may be long in coming. */
+START_TEST(who_follows_anew_hears_at_once_where_it_stands)
+{
+    fleet_move(f, "t", (const int32_t[]){3, 2, 4}, 3);
+    fleet_pass_ms(f, 1000);
+    fleet_produce(f, 2, "t", 3);
+    fleet_pass_ms(f, 10);
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "0..0/3");
+    fleet_elect(f, "t", false);
+    fleet_pass_ms(f, 120);
+    ck_assert_str_eq(fleet_tell(f, "t"), "leader 3 epoch 4 in-sync 2,3,4");
+    ck_assert_str_eq(fleet_log(f, 4, "t"), "0..3/3");
+}
+END_TEST
+
 /* The leader's own disk is one that counts, too. */
 START_TEST(leader_waits_for_its_own_disk)
 {
@@ -392,10 +408,18 @@ END_TEST
 
 static unsigned forged;
 
-/* Only answers that say something of the topic: they bring records. */
-static bool brings_records(const Leat__ReplicaFetchResponse *a)
+/* Only answers that bring records, of one partition: this one's result. */
+static Leat__ReplicaFetchResult *brings_records(const Leat__ReplicaFetchResponse *a)
 {
-    return a->n_partitions == 1 && a->partitions[0]->batch_bytes > 0;
+    Leat__ReplicaFetchResult *found = NULL;
+
+    for (size_t i = 0; i < a->n_partitions; i++)
+        if (a->partitions[i]->batch_bytes > 0) {
+            if (found != NULL)
+                return NULL;
+            found = a->partitions[i];
+        }
+    return found;
 }
 
 static void flip_a_byte(Leat__ReplicaFetchResponse *a, struct writer *payload)
@@ -419,7 +443,7 @@ static void lose_the_end_and_say_so(Leat__ReplicaFetchResponse *a, struct writer
     if (!brings_records(a))
         return;
     payload->len -= 10;
-    a->partitions[0]->batch_bytes -= 10;
+    brings_records(a)->batch_bytes -= 10;
     forged++;
 }
 
@@ -478,9 +502,11 @@ END_TEST
 
 static void promise_too_much(Leat__ReplicaFetchResponse *a, struct writer *payload)
 {
-    if (!brings_records(a))
+    Leat__ReplicaFetchResult *r = brings_records(a);
+
+    if (r == NULL)
         return;
-    a->partitions[0]->high_watermark = 1000000;
+    r->high_watermark = 1000000;
     forged++;
 }
 
@@ -502,10 +528,12 @@ static int64_t diverging_end;
 
 static void tell_to_cut(Leat__ReplicaFetchResponse *a, struct writer *payload)
 {
-    if (!brings_records(a))
+    Leat__ReplicaFetchResult *r = brings_records(a);
+
+    if (r == NULL)
         return;
-    a->partitions[0]->diverging_epoch = 3;
-    a->partitions[0]->diverging_end = diverging_end;
+    r->diverging_epoch = 3;
+    r->diverging_end = diverging_end;
     forged++;
 }
 
@@ -649,6 +677,7 @@ static void add(Suite *s, const char *name, void (*setup)(void))
     tcase_add_checked_fixture(c, setup, end);
     tcase_set_timeout(c, 0);
     tcase_add_test(c, records_reach_all_disks_before_they_are_safe);
+    tcase_add_test(c, who_follows_anew_hears_at_once_where_it_stands);
     tcase_add_test(c, leader_waits_for_its_own_disk);
     tcase_add_test(c, a_topic_may_go_while_its_set_is_about_to_change);
     tcase_add_test(c, followers_learn_the_watermark);
