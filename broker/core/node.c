@@ -13,11 +13,13 @@
 #include "broker/core/replication/isr_link.h"
 #include "broker/core/replication/snapshot_link.h"
 #include "proto/base/check.h"
+#include "proto/base/mark.h"
 #include "proto/base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void node_log(struct node *n, enum log_level level, const char *event, const char *format,
               ...)
@@ -136,6 +138,27 @@ static void copy_record(void *to, struct bytes record)
     CHECK(!image_apply(to, -1, record, NULL));
 }
 
+/* Plant M20: what the image does not know is taken for what was left behind. But at the
+ * start it knows no more than the newest snapshot does. */
+static void remove_unknown_logs(struct node *n)
+{
+    struct log_id *ids;
+    size_t count;
+
+    if (store_list(n->o.disk, &ids, &count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct uuid topic;
+
+        memcpy(topic.id, ids[i].topic, sizeof topic.id);
+        if (node_shard_of(&topic, ids[i].partition, n->o.shards) == n->o.shard &&
+            image_topic_by_id(&n->image, topic) == NULL &&
+            topic.id[6] >> 4 == 4) /* not the broker's own, which are open */
+            store_log_discard(n->store, ids[i]);
+    }
+    free(ids);
+}
+
 static void on_wants_change(void *ctx, struct partition *p)
 {
     isr_link_look(((struct node *)ctx)->isr_link, p);
@@ -222,6 +245,8 @@ enum status node_open(struct node **out, const struct node_options *o,
         if (st)
             goto fail_store;
     }
+    if (PLANT(20))
+        remove_unknown_logs(n);
     node_open_partitions(n);
     housekeeping_start(n);
     *out = n;

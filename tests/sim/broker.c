@@ -360,6 +360,13 @@ static void come_back(struct event *e)
     sim_broker_start(container_of(e, struct sim_broker, comeback));
 }
 
+/* What was durable is damaged: it says so and changes nothing, and its operator replaces
+ * the disk. A damaged number of a format may look like one of a later Leat. */
+static bool refuses_damage(enum status st, const char *why)
+{
+    return (st == STATUS_CORRUPT || st == STATUS_UNSUPPORTED_VERSION) && why[0] != '\0';
+}
+
 void sim_broker_start(struct sim_broker *b)
 {
     struct store_recovery recovery;
@@ -382,15 +389,19 @@ void sim_broker_start(struct sim_broker *b)
     if (st) {
         bool excused =
             simdisk_is_dead(b->disk) || b->failed || b->capacity != 0 || b->ambushed;
+        bool refused = b->rotten && refuses_damage(st, why);
 
         simdisk_crash(b->disk, crash_kind(b));
         b->ambushed = false;
-        if (!excused)
+        if (refused)
+            sim_broker_wipe(b);
+        else if (!excused)
             b->hooks->broken(b->hooks->ctx, b, why);
         world_set(b->world, &b->comeback, b->world->now + back_soon(b));
         return;
     }
     b->life = BROKER_UP;
+    b->rotten = false;
     b->hooks->started(b->hooks->ctx, b);
     wake_soon(b);
 }
@@ -531,6 +542,7 @@ void sim_broker_wipe(struct sim_broker *b)
     simdisk_free(b->disk);
     new_disk(b);
     b->capacity = 0;
+    b->rotten = false;
     note(b->world, b->number + 1, "wiped", b->disks, 0, 0);
     b->hooks->wiped(b->hooks->ctx, b);
 }

@@ -56,6 +56,7 @@ struct sim_broker {
     struct event turn, disk_ready, comeback, leave_over;
     bool failed, leaving, stopping, ambushed;
     bool absent;        /* for good, as far as the others can know */
+    bool rotten;        /* bits turned on its disk, and it was not opened since */
     unsigned in_server; /* requests that the node has, and by api */
     unsigned asked[METRIC_API_MAX];
     int64_t drift_ppm;

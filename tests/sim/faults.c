@@ -4,6 +4,7 @@
 #include "broker/core/quorum/quorum.h"
 #include "proto/base/check.h"
 #include "proto/base/memory.h"
+#include "tests/sim/rot.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,7 +38,8 @@ struct trouble {
     struct lasting *lasting;
     struct planned *plan;
     size_t planned;
-    bool over, wiped;
+    bool over;
+    bool spent; /* a disk was lost, or may have been: no other one may be */
     uint64_t counts[SWARM_COUNT - SWARM_kill];
 };
 
@@ -305,18 +307,35 @@ static bool quorum_can_lose(const struct trouble *t)
 /* A voter's disk may go once, when others hold the metadata as well. Where one replica in
  * sync is enough, that may be the very one whose disk is lost, long after it went; then
  * only an operator can say that nothing better will come. */
+static bool can_lose(const struct trouble *t, const struct sim_broker *b)
+{
+    return !t->spent && t->swarm->voters >= 3 && t->swarm->min_in_sync >= 2 &&
+           all_are_up(t) && quorum_can_lose(t) && oracle_can_lose(t->oracle, b);
+}
+
 static bool wipe(struct trouble *t, const struct fault *f)
 {
     struct sim_broker *b = &t->brokers[f->a];
 
-    if (t->wiped || t->swarm->voters < 3 || t->swarm->min_in_sync < 2 || !all_are_up(t) ||
-        !quorum_can_lose(t) || !oracle_can_lose(t->oracle, b))
+    if (!can_lose(t, b))
         return false;
-    t->wiped = true;
+    t->spent = true;
     sim_broker_kill(b, SIMDISK_POWER, -1);
     sim_broker_wipe(b);
     world_set(t->world, &b->comeback, t->world->now + f->length);
     return true;
+}
+
+/* Its broker may refuse such a disk: then it is as lost as if it were gone. */
+static bool rot(struct trouble *t, const struct fault *f)
+{
+    struct sim_broker *b = &t->brokers[f->a];
+
+    if (!can_lose(t, b))
+        return false;
+    sim_broker_kill(b, SIMDISK_POWER, f->length);
+    t->spent = rot_disk(b, f->b);
+    return t->spent;
 }
 
 static bool strike(struct trouble *t, const struct fault *f)
@@ -336,6 +355,7 @@ static bool strike(struct trouble *t, const struct fault *f)
         break;
     case SWARM_stop: sim_broker_leave(b, f->length); break;
     case SWARM_wipe: return wipe(t, f);
+    case SWARM_rot: return rot(t, f);
     case SWARM_reset: net_break(t->net, (int)f->a, false); break;
     case SWARM_deaf: net_break(t->net, (int)f->a, true); break;
     case SWARM_sync_error:

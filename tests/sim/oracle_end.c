@@ -112,7 +112,7 @@ void oracle_finish(struct oracle *o)
 bool oracle_voter_may_go(struct oracle *o)
 {
     for (int i = 0; i < BROKERS_MAX; i++)
-        if (o->wiped[i])
+        if (o->wiped[i] || o->brokers[i].rotten)
             return false;
     o->voter_gone = o->world->now + 10 * SECOND;
     return true;

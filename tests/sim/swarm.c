@@ -77,7 +77,7 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     s->seconds = chance_range(&p, 15, 40);
     s->calm = chance_one_in(&p, 20);
     s->fault_ms = chance_log(&p, 300, 6000);
-    for (size_t i = SWARM_kill; i < SWARM_COUNT; i++)
+    for (size_t i = SWARM_kill; i < SWARM_rot; i++)
         *value_of(s, i) = chance_one_in(&p, 2) ? 0 : chance_log(&p, 1, 8);
     s->absent = chance_one_in(&p, 3);
     if (s->absent && s->brokers >= 3 && chance_one_in(&p, 2)) {
@@ -86,6 +86,8 @@ void swarm_draw(struct swarm *s, uint64_t seed)
     }
     s->dark_end = chance_one_in(&p, 2);
     s->members = chance_one_in(&p, 2) ? 0 : chance_range(&p, 1, 4);
+    /* Last, so that a seed without it lives as ever. */
+    s->rot = chance_one_in(&p, 2) ? 0 : chance_log(&p, 1, 8);
     if (s->calm) {
         s->loss_ppm = 0;
         s->admins = 0;
